@@ -1,0 +1,65 @@
+/* Every bound on what comes from outside, with its default: one name, one place (DESIGN 9). Past it: a
+ * clear error, nothing lost, nothing crashed. Sizes are bytes unless the name says else. */
+#ifndef FLEET_LIMITS_H
+#define FLEET_LIMITS_H
+
+/* names and texts */
+#define FLEET_ID_MAX		    64	/* agentId, appId, driver name: [A-Za-z0-9][A-Za-z0-9._-]* */
+#define FLEET_UUID_LEN		    36
+#define FLEET_HOSTNAME_LEN_MAX	    253
+#define FLEET_VERSION_LEN_MAX	    128
+#define FLEET_PATH_LEN_MAX	    4095
+#define FLEET_URL_LEN_MAX	    2048
+#define FLEET_ACTOR_MAX		    128
+#define FLEET_TEXT_MAX		    1000 /* one sentence for a person */
+#define FLEET_LABELS_MAX	    32
+
+/* messages */
+#define FLEET_MESSAGE_MAX	    (1024u * 1024u) /* one hub message or host frame */
+#define FLEET_JSON_DEPTH_MAX	    32
+#define FLEET_WS_BACKLOG_MAX	    (8u * 1024u * 1024u) /* unsent bytes to one peer before it is dropped */
+#define FLEET_COMMAND_JWS_MAX	    (512u * 1024u)
+
+/* HTTP */
+#define FLEET_HTTP_HEADERS_MAX	    (16u * 1024u)
+#define FLEET_HTTP_BODY_MAX	    (1024u * 1024u)
+#define FLEET_HTTP_TIMEOUT_S	    30
+#define FLEET_SSE_CLIENTS_MAX	    512
+#define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* connections from one address that have not shown a credential */
+#define FLEET_PAGE_DEFAULT	    100
+#define FLEET_PAGE_MAX		    1000
+#define FLEET_AUDIT_PAGE_DEFAULT    20
+
+/* fleet */
+#define FLEET_AGENTS_MAX	    10000
+#define FLEET_APPS_PER_AGENT_MAX    200
+#define FLEET_DRIVERS_MAX	    64
+#define FLEET_DISKS_MAX		    64
+#define FLEET_COMMAND_TTL_S	    600
+#define FLEET_COMMANDS_OPEN_PER_AGENT_MAX 1000
+
+/* config pushes */
+#define FLEET_SETTINGS_PER_PUSH_MAX 200
+#define FLEET_KEY_PATH_MAX	    1024
+#define FLEET_VALUE_MAX		    (64u * 1024u)
+#define FLEET_CONFIG_FILE_MAX	    (1024u * 1024u)
+#define FLEET_SETTINGS_PER_FILE_MAX 20000
+
+/* the server's own files */
+#define FLEET_YAML_FILE_MAX	    (256u * 1024u)
+#define FLEET_YAML_DEPTH_MAX	    16
+#define FLEET_YAML_NODES_MAX	    10000
+#define FLEET_YAML_ALIASES_MAX	    100
+#define FLEET_ENV_FILE_MAX	    (64u * 1024u)
+#define FLEET_APP_FILES_MAX	    100 /* *.yaml below apps.d */
+#define FLEET_SPOOL_ROWS_MAX	    100000
+#define FLEET_LEDGER_DONE_KEEP	    1000 /* finished commands remembered one by one */
+
+/* drivers */
+#define FLEET_DRIVER_OUTPUT_MAX	    (4u * 1024u * 1024u)
+#define FLEET_DRIVER_LOG_LINES_MAX  200
+#define FLEET_DRIVER_CALL_MS	    10000 /* a format call, a status */
+#define FLEET_FAILURE_LOG_LINES	    20
+#define FLEET_FAILURE_LOG_BYTES	    (16u * 1024u)
+
+#endif

@@ -1,0 +1,93 @@
+/* What the console must not forget, spoken in the domain's nouns: commands, audit events, agents, heartbeats.
+ * Every call queues a request for the store's own thread and returns; the callback runs later on the event
+ * loop, once, in the order of the requests, and after what it tells of is committed and synced. Requests that
+ * wait together are committed together. Inputs are copied before a call returns. (DESIGN 8) */
+#ifndef CONSOLE_STORE_H
+#define CONSOLE_STORE_H
+#include <event2/event.h>
+#include "console/command.h"
+
+struct store;
+
+/* Opens or creates DIR/console.db, migrates it, checks its integrity, starts the thread. Blocks: before the loop runs. */
+int store_open(struct event_base *base, const char *dir, struct store **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Commits what is queued, ends the thread; callbacks of what was queued still run before it returns. */
+void store_close(struct store *store);
+
+typedef void store_done(int result, const struct fleet_error *err, void *arg); /* 0 or negative errno */
+
+/* --- audit ------------------------------------------------------------------------------------------- */
+
+#define STORE_HASH_LEN 64
+struct store_head {
+	int64_t seq; /* 0: nothing yet */
+	char hash[STORE_HASH_LEN + 1];
+};
+struct audit_event {			/* borrowed texts; NULL is absent */
+	const char *event_id;		/* NULL: a fresh one */
+	int64_t timestamp_ms;		/* 0: now */
+	const char *category;		/* request, agent, restart, config, update, access, system */
+	const char *agent_id, *app_id, *command_id, *actor, *source_address, *message;
+	struct json_object *details;	/* borrowed; may be NULL */
+	const char *spool_id;		/* of an agent's own event: with spool_seq the key that makes it count once */
+	int64_t spool_seq;
+};
+/* head: of the chain as it is now committed; borrowed. Read on the loop, never waits. */
+const struct store_head *store_audit_head(const struct store *store);
+/* Told on the loop after each commit that appended rows: the event as GET /api/audit shows it (borrowed). For SSE. */
+void store_on_audit(struct store *store, void (*appended)(struct json_object *event, void *arg), void *arg);
+
+/* Appends. An event that is there already (event_id, or spool_id and spool_seq) is 0 and appends nothing. done may be NULL. */
+void store_audit_append(struct store *store, const struct audit_event *event, store_done *done, void *arg);
+/* Highest spool_seq held without a gap below it, for a spool; told with the head at that time. */
+void store_spool_seq(struct store *store, const char *agent_id, const char *spool_id,
+	void (*done)(int result, int64_t seq, void *arg), void *arg);
+/* Does the chain hold (seq, hash)? 1 yes, 0 no, negative errno. For agents as witnesses. */
+void store_audit_contains(struct store *store, int64_t seq, const char *hash, store_done *done, void *arg);
+
+struct store_page { int limit; const char *cursor; }; /* cursor: what next gave before, or NULL */
+typedef void store_list(int result, struct json_object *array, const char *next, const struct fleet_error *err, void *arg);
+/* array: borrowed (json_object_get to keep); next: NULL at the end. -EINVAL for a cursor that is none of ours. */
+
+struct audit_filter { const char *agent_id, *app_id, *category, *actor, *command_id; int64_t from_ms, to_ms; bool hide_requests; };
+void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page, store_list *done, void *arg);
+
+/* --- commands ---------------------------------------------------------------------------------------- */
+
+/* Commits command and its `request` audit event together, before 202 is answered. With an idempotency key (NULL: none; scoped
+ * by actor) that is known: -EEXIST, and existing_id (valid for the callback) names the first command. */
+void store_command_create(struct store *store, const struct command *command, const char *idempotency_key,
+	const struct audit_event *request, void (*done)(int result, const char *existing_id, const struct fleet_error *err, void *arg),
+	void *arg);
+/* Forward only: a state that is not after the stored one changes nothing (0 all the same). at_ms: for started_at. */
+void store_command_advance(struct store *store, const char *command_id, enum command_state state, int64_t at_ms, store_done *done,
+	void *arg);
+/* The end: final state, result (may be NULL), message, and the outcome's audit event, in one transaction. -EALREADY when the
+ * command has ended before (unknown may still be replaced by succeeded or failed): nothing is written then. -ENOENT no such command. */
+void store_command_finish(struct store *store, const char *command_id, enum command_state state, struct json_object *result,
+	const char *message, int64_t started_ms, int64_t finished_ms, const struct audit_event *outcome, store_done *done, void *arg);
+/* By full id, or by its last six or more characters (-ENOTUNIQ when several fit, -ENOENT none). command: borrowed. */
+void store_command_get(struct store *store, const char *id_or_tail,
+	void (*done)(int result, struct command *command, const struct fleet_error *err, void *arg), void *arg);
+struct command_filter { const char *agent_id, *app_id; bool by_state; enum command_state state; };
+/* Newest first, as command_to_json shows them. */
+void store_command_query(struct store *store, const struct command_filter *filter, struct store_page page, store_list *done, void *arg);
+/* At start, synchronous: every command that has not ended and every `unknown` one, oldest first. */
+int store_commands_open(struct store *store, void (*each)(struct command *command, void *arg), void *arg, struct fleet_error *err)
+	FLEET_MUST_CHECK;
+
+/* --- agents and heartbeats --------------------------------------------------------------------------- */
+
+/* The registry's word about an agent, as GET /api/agents/:id shows it; written behind, newest wins. */
+void store_agent_save(struct store *store, const char *agent_id, struct json_object *agent);
+/* At start, synchronous. */
+int store_agents_load(struct store *store, void (*each)(const char *agent_id, struct json_object *agent, void *arg), void *arg,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+/* Every heartbeat's metrics are kept (retention: later). */
+void store_heartbeat_add(struct store *store, const char *agent_id, int64_t at_ms, struct json_object *metrics);
+
+/* --- verification (fleet-console audit verify): opens read-only, no thread -------------------------------- */
+/* Recomputes the chain. 0 and *ret_head; -EBADMSG with the first row at fault in err. */
+int store_audit_verify(const char *dir, struct store_head *ret_head, struct fleet_error *err) FLEET_MUST_CHECK;
+
+#endif
