@@ -1,0 +1,483 @@
+/* The tables of docs/protocol.md. Bounds on texts are wide: a result refused for its length would be resent
+ * for ever. */
+#include "fleet/clock.h"
+#include "fleet/ids.h"
+#include "fleet/limits.h"
+#include "fleet/message.h"
+
+#define REQ	 FLEET_JSON_REQUIRED
+#define OPT	 0
+#define NATURAL	 .min = 0, .max = INT64_MAX
+#define SENTENCE .max = 4 * FLEET_TEXT_MAX
+#define WORD	 .min = 1, .max = 128
+#define FILEHASH .min = 71, .max = 71 /* sha256: and 64 digits */
+#define HEXHASH	 .min = 64, .max = 64
+
+/* clang-format off */
+#define TEXT(key, need, ...)	      {key, FLEET_JSON_STRING, need, __VA_ARGS__}
+#define INT(key, need, ...)	      {key, FLEET_JSON_INTEGER, need, __VA_ARGS__}
+#define NUM(key)		      {key, FLEET_JSON_NUMBER, OPT, .min = 0, .max = INT64_C(1) << 40}
+#define BOOL(key, need)		      {key, FLEET_JSON_BOOLEAN, need, .min = 0}
+#define TIME(key, need)		      {key, FLEET_JSON_TIME, need, .min = 0}
+#define UUID(key, need)		      {key, FLEET_JSON_UUID, need, .min = 0}
+#define ID(key, need)		      {key, FLEET_JSON_ID, need, .min = 0}
+#define ONE_OF(key, need, words)      {key, FLEET_JSON_STRING, need, .one_of = words}
+#define OBJECT(key, need, members)    {key, FLEET_JSON_OBJECT, need, .fields = members}
+#define LIST(key, need, most, members) {key, FLEET_JSON_ARRAY, need, .max = most, .fields = members}
+#define VALUES(key, need, most, of)   {key, FLEET_JSON_ARRAY, need, .max = most, .element = of}
+/* clang-format on */
+
+typedef const struct fleet_json_field fields;
+
+static const char *const statuses[] = {"running", "done", "stopped", "failed", "starting", "stopping", "unknown", NULL};
+static const char *const healths[] = {"healthy", "unhealthy", "unknown", NULL};
+static const char *const roles[] = {"format", "service", NULL};
+static const char *const categories[] = {"agent", "restart", "config", "update", "system", NULL};
+static const char *const actions[] = {
+	[FLEET_ACTION_RESTART_APP] = "restart-app",
+	[FLEET_ACTION_PUSH_CONFIG] = "push-config",
+	[FLEET_ACTION_UPDATE_APP] = "update-app",
+	[FLEET_ACTION_ROLLBACK_APP] = "rollback-app",
+	[FLEET_ACTION_COUNT] = NULL,
+};
+
+static fields no_fields[] = {{0}};
+static fields file_fields[] = {TEXT("name", REQ, WORD), TEXT("hash", OPT, FILEHASH), {0}};
+static fields app_fields[] = {
+	ID("id", REQ),
+	ONE_OF("status", OPT, statuses),
+	ONE_OF("health", OPT, healths),
+	TEXT("healthMessage", OPT, SENTENCE),
+	TIME("healthSince", OPT),
+	TEXT("version", OPT, .max = FLEET_VERSION_LEN_MAX),
+	INT("pid", OPT, NATURAL),
+	TIME("since", OPT),
+	INT("memoryBytes", OPT, NATURAL),
+	INT("restarts", OPT, NATURAL),
+	LIST("files", OPT, FLEET_APP_FILES_MAX, file_fields),
+	TEXT("message", OPT, SENTENCE),
+	{0},
+};
+static fields os_fields[] = {
+	TEXT("id", OPT, .max = 128),
+	TEXT("version", OPT, .max = 128),
+	TEXT("name", OPT, .max = 256),
+	TEXT("kernel", OPT, .max = 256),
+	TEXT("arch", OPT, .max = 128),
+	{0},
+};
+static fields driver_fields[] = {
+	TEXT("name", REQ, .min = 1, .max = 255), /* of a file that may be no driver at all */
+	TEXT("version", OPT, .max = FLEET_VERSION_LEN_MAX),
+	{"roles", FLEET_JSON_ARRAY, OPT, .max = 8, .element = FLEET_JSON_STRING, .one_of = roles},
+	TEXT("error", OPT, SENTENCE),
+	{0},
+};
+static fields problem_fields[] = {
+	TEXT("file", OPT, .max = FLEET_PATH_LEN_MAX),
+	INT("line", OPT, NATURAL),
+	INT("column", OPT, NATURAL),
+	TEXT("message", REQ, SENTENCE),
+	{0},
+};
+static fields head_fields[] = {INT("seq", REQ, NATURAL), TEXT("hash", REQ, HEXHASH), {0}};
+static fields register_fields[] = {
+	ID("agentId", REQ),
+	TEXT("instanceId", REQ, WORD),
+	UUID("spoolId", REQ),
+	TEXT("bootId", OPT, WORD),
+	TEXT("hostname", REQ, .min = 1, .max = FLEET_HOSTNAME_LEN_MAX),
+	OBJECT("os", OPT, os_fields),
+	TEXT("agentVersion", REQ, .min = 1, .max = FLEET_VERSION_LEN_MAX),
+	LIST("apps", REQ, FLEET_APPS_PER_AGENT_MAX, app_fields),
+	LIST("drivers", OPT, FLEET_DRIVERS_MAX, driver_fields),
+	LIST("problems", OPT, 1000, problem_fields),
+	{"labels", FLEET_JSON_OBJECT, OPT, .max = FLEET_LABELS_MAX, .element = FLEET_JSON_STRING},
+	VALUES("running", OPT, FLEET_COMMANDS_OPEN_PER_AGENT_MAX, FLEET_JSON_UUID),
+	OBJECT("auditHead", OPT, head_fields),
+	INT("clockOffsetMs", OPT, .min = 0),
+	{0},
+};
+static fields disk_fields[] = {
+	TEXT("mount", REQ, .min = 1, .max = FLEET_PATH_LEN_MAX),
+	INT("usedBytes", OPT, NATURAL),
+	INT("totalBytes", OPT, NATURAL),
+	{0},
+};
+static fields metrics_fields[] = {
+	NUM("cpuPercent"),
+	INT("memoryUsedBytes", OPT, NATURAL),
+	INT("memoryTotalBytes", OPT, NATURAL),
+	INT("swapUsedBytes", OPT, NATURAL),
+	NUM("load1"),
+	NUM("load5"),
+	NUM("load15"),
+	INT("uptimeSeconds", OPT, NATURAL),
+	LIST("disks", OPT, FLEET_DISKS_MAX, disk_fields),
+	INT("networkRxBytes", OPT, NATURAL),
+	INT("networkTxBytes", OPT, NATURAL),
+	INT("agentMemoryBytes", OPT, NATURAL),
+	{0},
+};
+static fields heartbeat_fields[] = {
+	INT("seq", REQ, NATURAL),
+	UUID("refId", OPT),
+	OBJECT("metrics", OPT, metrics_fields),
+	LIST("apps", OPT, FLEET_APPS_PER_AGENT_MAX, app_fields),
+	{0},
+};
+static fields audit_event_fields[] = {
+	UUID("eventId", REQ),
+	UUID("spoolId", REQ),
+	INT("seq", REQ, .min = 1, .max = INT64_MAX),
+	ONE_OF("category", REQ, categories),
+	ID("appId", OPT),
+	UUID("commandId", OPT),
+	TEXT("message", REQ, SENTENCE),
+	OBJECT("details", OPT, no_fields),
+	{0},
+};
+static fields command_id_fields[] = {UUID("commandId", REQ), {0}};
+static fields progress_fields[] = {
+	UUID("commandId", REQ),
+	TEXT("step", REQ, WORD),
+	INT("percent", OPT, .min = 0, .max = 100),
+	TEXT("message", OPT, SENTENCE),
+	{0},
+};
+static fields step_fields[] = {
+	TEXT("step", REQ, WORD),
+	TIME("startedAt", OPT),
+	TIME("finishedAt", OPT),
+	BOOL("ok", OPT),
+	TEXT("message", OPT, SENTENCE),
+	{0},
+};
+static fields change_fields[] = {
+	TEXT("key", REQ, .min = 1, .max = FLEET_KEY_PATH_MAX),
+	TEXT("before", OPT, .max = 256),
+	TEXT("after", OPT, .max = 256),
+	BOOL("masked", OPT),
+	{0},
+};
+static fields result_fields[] = {
+	UUID("commandId", REQ),
+	ONE_OF("command", REQ, actions),
+	ID("appId", REQ),
+	BOOL("success", REQ),
+	TEXT("message", OPT, SENTENCE),
+	TEXT("errorCode", OPT, WORD), /* not one of a list: a newer server's result must still find its end */
+	TIME("startedAt", OPT),
+	TIME("finishedAt", OPT),
+	LIST("steps", OPT, 1000, step_fields),
+	VALUES("changedKeys", OPT, FLEET_SETTINGS_PER_PUSH_MAX, FLEET_JSON_STRING),
+	LIST("changes", OPT, FLEET_SETTINGS_PER_PUSH_MAX, change_fields),
+	TEXT("file", OPT, .max = FLEET_PATH_LEN_MAX),
+	TEXT("hash", OPT, FILEHASH),
+	ONE_OF("appStatus", OPT, statuses),
+	BOOL("appHealthy", OPT),
+	BOOL("verified", OPT),
+	BOOL("rolledBack", OPT),
+	INT("pid", OPT, NATURAL),
+	INT("previousPid", OPT, NATURAL),
+	INT("downMs", OPT, NATURAL),
+	TEXT("fromVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
+	TEXT("toVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
+	VALUES("logLines", OPT, FLEET_DRIVER_LOG_LINES_MAX, FLEET_JSON_STRING),
+	{0},
+};
+static fields registered_fields[] = {
+	INT("heartbeatIntervalMs", OPT, .min = 100, .max = 86400000),
+	TIME("serverTime", REQ),
+	INT("auditSeq", REQ, NATURAL),
+	OBJECT("head", OPT, head_fields),
+	VALUES("keys", OPT, 16, FLEET_JSON_OBJECT),
+	{0},
+};
+static fields ack_fields[] = {
+	INT("auditSeq", OPT, NATURAL),
+	VALUES("resultIds", OPT, 10000, FLEET_JSON_UUID),
+	OBJECT("head", OPT, head_fields),
+	{0},
+};
+static fields jws_fields[] = {TEXT("jws", REQ, .min = 1, .max = FLEET_COMMAND_JWS_MAX), {0}};
+static fields error_fields[] = {
+	TEXT("code", REQ, WORD),
+	TEXT("message", REQ, SENTENCE),
+	TEXT("path", OPT, .max = 1024),
+	UUID("refId", OPT),
+	{0},
+};
+static fields hello_fields[] = {TEXT("agentVersion", OPT, .max = FLEET_VERSION_LEN_MAX), {0}};
+static fields keys_fields[] = {VALUES("keys", REQ, 16, FLEET_JSON_OBJECT), {0}};
+static fields stored_fields[] = {VALUES("refIds", REQ, 10000, FLEET_JSON_UUID), {0}};
+static fields described_file_fields[] = {TEXT("name", REQ, WORD), TEXT("driver", OPT, .max = 255), {0}};
+static fields described_app_fields[] = {
+	ID("id", REQ),
+	TEXT("serviceDriver", OPT, .max = 255),
+	LIST("files", OPT, FLEET_APP_FILES_MAX, described_file_fields),
+	VALUES("allow", OPT, 64, FLEET_JSON_STRING),
+	{0},
+};
+static fields description_fields[] = {
+	TEXT("hostVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
+	LIST("apps", REQ, FLEET_APPS_PER_AGENT_MAX, described_app_fields),
+	LIST("drivers", OPT, FLEET_DRIVERS_MAX, driver_fields),
+	LIST("problems", OPT, 1000, problem_fields),
+	VALUES("running", OPT, FLEET_COMMANDS_OPEN_PER_AGENT_MAX, FLEET_JSON_UUID),
+	VALUES("keyIds", OPT, 16, FLEET_JSON_STRING),
+	{0},
+};
+static fields status_fields[] = {
+	UUID("refId", REQ), LIST("apps", REQ, FLEET_APPS_PER_AGENT_MAX, app_fields), {0}};
+static fields refused_fields[] = {
+	UUID("refId", OPT),
+	UUID("commandId", OPT),
+	TEXT("code", REQ, WORD),
+	TEXT("message", REQ, SENTENCE),
+	{0},
+};
+static fields event_fields[] = {
+	UUID("eventId", REQ),
+	ONE_OF("category", REQ, categories),
+	ID("appId", OPT),
+	UUID("commandId", OPT),
+	TEXT("message", REQ, SENTENCE),
+	OBJECT("details", OPT, no_fields),
+	{0},
+};
+
+enum { FROM_AGENT = 1 << FLEET_AGENT_TO_CONSOLE, FROM_CONSOLE = 1 << FLEET_CONSOLE_TO_AGENT,
+       TO_HOST = 1 << FLEET_AGENT_TO_HOST, FROM_HOST = 1 << FLEET_HOST_TO_AGENT };
+
+static const struct {
+	const char *name;
+	unsigned directions;
+	const struct fleet_json_field *fields;
+} types[] = {
+	[FLEET_MESSAGE_INVALID] = {"invalid", 0, no_fields},
+	[FLEET_MESSAGE_REGISTER] = {"register", FROM_AGENT, register_fields},
+	[FLEET_MESSAGE_HEARTBEAT] = {"heartbeat", FROM_AGENT, heartbeat_fields},
+	[FLEET_MESSAGE_AUDIT_EVENT] = {"auditEvent", FROM_AGENT, audit_event_fields},
+	[FLEET_MESSAGE_COMMAND_ACCEPTED] = {"commandAccepted", FROM_AGENT, command_id_fields},
+	[FLEET_MESSAGE_COMMAND_PROGRESS] = {"commandProgress", FROM_AGENT, progress_fields},
+	[FLEET_MESSAGE_COMMAND_RESULT] = {"commandResult", FROM_AGENT, result_fields},
+	[FLEET_MESSAGE_REGISTERED] = {"registered", FROM_CONSOLE, registered_fields},
+	[FLEET_MESSAGE_ACK] = {"ack", FROM_CONSOLE, ack_fields},
+	[FLEET_MESSAGE_RESTART_APP] = {"restartApp", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_PUSH_CONFIG] = {"pushConfig", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_UPDATE_APP] = {"updateApp", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_ROLLBACK_APP] = {"rollbackApp", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_READ_CONFIG] = {"readConfig", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_READ_LOGS] = {"readLogs", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_CANCEL] = {"cancel", FROM_CONSOLE, jws_fields},
+	[FLEET_MESSAGE_REQUEST_HEARTBEAT] = {"requestHeartbeat", FROM_CONSOLE, no_fields},
+	[FLEET_MESSAGE_ERROR] = {"error", FROM_AGENT | FROM_CONSOLE | TO_HOST | FROM_HOST, error_fields},
+	[FLEET_FRAME_HELLO] = {"hello", TO_HOST, hello_fields},
+	[FLEET_FRAME_KEYS] = {"keys", TO_HOST, keys_fields},
+	[FLEET_FRAME_STATUS_REQUEST] = {"statusRequest", TO_HOST, no_fields},
+	[FLEET_FRAME_COMMAND] = {"command", TO_HOST, jws_fields},
+	[FLEET_FRAME_STORED] = {"stored", TO_HOST, stored_fields},
+	[FLEET_FRAME_DESCRIPTION] = {"description", FROM_HOST, description_fields},
+	[FLEET_FRAME_STATUS] = {"status", FROM_HOST, status_fields},
+	[FLEET_FRAME_ACCEPTED] = {"accepted", FROM_HOST, command_id_fields},
+	[FLEET_FRAME_REFUSED] = {"refused", FROM_HOST, refused_fields},
+	[FLEET_FRAME_PROGRESS] = {"progress", FROM_HOST, progress_fields},
+	[FLEET_FRAME_RESULT] = {"result", FROM_HOST, result_fields},
+	[FLEET_FRAME_EVENT] = {"event", FROM_HOST, event_fields},
+};
+_Static_assert(FLEET_ARRAY_LEN(types) == FLEET_MESSAGE_TYPE_COUNT, "every type has its row");
+
+static fields envelope_fields[] = {TEXT("type", REQ, .min = 1, .max = 64), UUID("id", REQ), TIME("ts", REQ), {0}};
+
+const char *fleet_message_type_to_string(enum fleet_message_type type)
+{
+	return types[type].name;
+}
+
+struct json_object *fleet_message_new(enum fleet_message_type type)
+{
+	struct json_object *message = json_object_new_object();
+
+	if (!message)
+		abort(); /* out of memory for a few bytes */
+	fleet_json_add_string(message, "type", types[type].name);
+	fleet_json_add_string(message, "id", fleet_uuid_new().text);
+	fleet_json_add_string(message, "ts", fleet_timestamp_now().text);
+	return message;
+}
+
+static enum fleet_message_type find_type(const char *name, enum fleet_direction direction)
+{
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(types); i++) {
+		if ((types[i].directions & 1u << direction) && str_equal(types[i].name, name))
+			return (enum fleet_message_type)i;
+	}
+	return FLEET_MESSAGE_INVALID;
+}
+
+int fleet_message_parse(const char *text, size_t len, enum fleet_direction direction, enum fleet_message_type *ret_type,
+	struct json_object **ret, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *message = NULL;
+	enum fleet_message_type type;
+	int r = fleet_json_parse(text, len, FLEET_MESSAGE_MAX, &message, err);
+
+	if (r < 0) {
+		if (err)
+			err->code = -EBADMSG;
+		return -EBADMSG;
+	}
+	r = fleet_json_check(message, envelope_fields, "$", err);
+	if (r < 0) {
+		if (err)
+			err->code = -EBADMSG;
+		return -EBADMSG;
+	}
+	type = find_type(fleet_json_string(message, "type"), direction);
+	if (type == FLEET_MESSAGE_INVALID)
+		r = fleet_error_set(err, -EOPNOTSUPP, "$.type: '%s' is not known here", fleet_json_string(message, "type"));
+	else
+		r = fleet_json_check(message, types[type].fields, "$", err);
+	*ret_type = type;
+	*ret = TAKE_PTR(message);
+	return r;
+}
+
+const char *fleet_action_to_string(enum fleet_action action)
+{
+	return actions[action];
+}
+
+int fleet_action_from_string(const char *text, enum fleet_action *ret)
+{
+	for (size_t i = 0; i < FLEET_ACTION_COUNT; i++) {
+		if (str_equal(text, actions[i])) {
+			*ret = (enum fleet_action)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+enum fleet_message_type fleet_action_message(enum fleet_action action)
+{
+	static const enum fleet_message_type carriers[] = {
+		[FLEET_ACTION_RESTART_APP] = FLEET_MESSAGE_RESTART_APP,
+		[FLEET_ACTION_PUSH_CONFIG] = FLEET_MESSAGE_PUSH_CONFIG,
+		[FLEET_ACTION_UPDATE_APP] = FLEET_MESSAGE_UPDATE_APP,
+		[FLEET_ACTION_ROLLBACK_APP] = FLEET_MESSAGE_ROLLBACK_APP,
+	};
+
+	return carriers[action];
+}
+
+static const char *const edit_ops[] = {"set", "unset", NULL};
+static const char *const edit_modes[] = {"auto", "string", "json", NULL};
+static fields edit_fields[] = {
+	ONE_OF("op", REQ, edit_ops),
+	TEXT("key", REQ, .min = 1, .max = FLEET_KEY_PATH_MAX),
+	{"value", FLEET_JSON_ANY, OPT, .min = 0},
+	ONE_OF("mode", OPT, edit_modes),
+	{0},
+};
+static fields push_fields[] = {
+	TEXT("file", REQ, WORD),
+	LIST("edits", OPT, FLEET_SETTINGS_PER_PUSH_MAX, edit_fields),
+	BOOL("dryRun", OPT),
+	TEXT("expectHash", OPT, FILEHASH),
+	UUID("restoreOf", OPT),
+	{0},
+};
+static fields update_fields[] = {
+	TEXT("version", REQ, .min = 1, .max = FLEET_VERSION_LEN_MAX),
+	TEXT("artifactUrl", REQ, .min = 1, .max = FLEET_URL_LEN_MAX),
+	TEXT("sha256", OPT, HEXHASH),
+	TEXT("signature", OPT, .min = 1, .max = 4096),
+	BOOL("allowDowngrade", OPT),
+	{0},
+};
+static fields command_fields[] = {
+	INT("v", REQ, .min = 0),
+	ID("agentId", REQ),
+	ID("appId", REQ),
+	UUID("commandId", REQ),
+	ONE_OF("action", REQ, actions),
+	TEXT("actor", REQ, .min = 1, .max = FLEET_ACTOR_MAX),
+	TIME("issuedAt", REQ),
+	TIME("expiresAt", REQ),
+	{"args", FLEET_JSON_OBJECT, REQ, .min = 0},
+	{0},
+};
+static fields *const args_fields[] = {
+	[FLEET_ACTION_RESTART_APP] = no_fields,
+	[FLEET_ACTION_PUSH_CONFIG] = push_fields,
+	[FLEET_ACTION_UPDATE_APP] = update_fields,
+	[FLEET_ACTION_ROLLBACK_APP] = no_fields,
+};
+
+/* What an edit's table cannot say: which value goes with which op and mode. */
+static int check_edit(struct json_object *edit, size_t index, struct fleet_error *err)
+{
+	bool set = str_equal(fleet_json_string(edit, "op"), "set");
+	const char *mode = fleet_json_string(edit, "mode");
+	struct json_object *value = NULL;
+	bool has_value = json_object_object_get_ex(edit, "value", &value);
+	size_t len = 0;
+
+	if (!set)
+		return has_value ? fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: unset takes no value", index) : 0;
+	if (!has_value)
+		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: is missing", index);
+	if (!str_equal(mode, "json") && !json_object_is_type(value, json_type_string))
+		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: must be a string with mode %s", index,
+			mode ? mode : "auto");
+	(void)fleet_json_text(value, &len);
+	if (len > FLEET_VALUE_MAX)
+		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: has %zu bytes, at most %u are allowed", index,
+			len, FLEET_VALUE_MAX);
+	return 0;
+}
+
+static int check_push(struct json_object *args, struct fleet_error *err)
+{
+	struct json_object *edits = fleet_json_array(args, "edits");
+	size_t count = edits ? json_object_array_length(edits) : 0;
+
+	if (fleet_json_string(args, "restoreOf"))
+		return count == 0 ? 0 : fleet_error_set(err, -EINVAL, "$.args.edits: a restore takes no edits");
+	if (count == 0)
+		return fleet_error_set(err, -EINVAL, "$.args.edits: must have at least one edit");
+	for (size_t i = 0; i < count; i++) {
+		int r = check_edit(json_object_array_get_idx(edits, i), i, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int fleet_command_check(struct json_object *payload, struct fleet_error *err)
+{
+	struct json_object *args;
+	enum fleet_action action;
+	int64_t issued, expires;
+	int r = fleet_json_check(payload, command_fields, "$", err);
+
+	if (r < 0)
+		return r;
+	if (fleet_json_int(payload, "v", 0) != 1)
+		return fleet_error_set(err, -EINVAL, "$.v: this program knows version 1 of commands only");
+	if (fleet_timestamp_parse(fleet_json_string(payload, "issuedAt"), &issued) < 0 ||
+		fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires) < 0 || expires <= issued)
+		return fleet_error_set(err, -EINVAL, "$.expiresAt: must be after issuedAt");
+	r = fleet_action_from_string(fleet_json_string(payload, "action"), &action);
+	if (r < 0)
+		return fleet_error_set(err, r, "$.action: unknown");
+	/* strictly: an argument that is not understood must not be left out of what is done */
+	args = fleet_json_object(payload, "args");
+	r = fleet_json_check_strict(args, args_fields[action], "$.args", err);
+	if (r < 0)
+		return r;
+	return action == FLEET_ACTION_PUSH_CONFIG ? check_push(args, err) : 0;
+}
