@@ -1,0 +1,63 @@
+/* Taking a connection away from evhttp (Upgrade). A duplicate of the descriptor leaves; evhttp keeps its own
+ * objects until the loop runs again, because we are inside one of its calls. Freeing its connection would
+ * shut the socket down, so /dev/null takes the old descriptor's place first. Nothing of evhttp stays behind
+ * an idle connection. */
+#include <event2/http.h>
+#include <event2/http_struct.h>
+#include <fcntl.h>
+#include "http_server_internal.h"
+
+struct fleet_http_leaving {
+	LIST_ENTRY(fleet_http_leaving) link;
+	struct evhttp_connection *evcon;
+};
+
+static void on_freed(struct evhttp_connection *evcon FLEET_UNUSED, void *arg)
+{
+	struct fleet_http_leaving *leaving = arg;
+
+	LIST_REMOVE(leaving, link);
+	free(leaving);
+}
+
+void fleet_http_leaving_reap(struct fleet_http_server *server)
+{
+	struct fleet_http_leaving *leaving;
+
+	while ((leaving = LIST_FIRST(&server->leaving)))
+		evhttp_connection_free(leaving->evcon); /* calls on_freed */
+}
+
+int fleet_http_take_over(
+	struct fleet_http_request *req, struct evbuffer *takes_input, int *ret_fd, struct fleet_error *err)
+{
+	static const struct timeval now = {0, 0};
+	struct fleet_http_server *server = req->server;
+	struct fleet_http_leaving *leaving;
+	struct bufferevent *bev;
+	_cleanup_close_ int fd = -1;
+	int old_fd;
+
+	if (!req->evcon || !server)
+		return fleet_error_set(err, -ENOTCONN, "the client has left");
+	bev = evhttp_connection_get_bufferevent(req->evcon);
+	old_fd = bufferevent_getfd(bev);
+	fd = fcntl(old_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return fleet_error_errno(err, -errno, "cannot take the connection over");
+	/* Both events leave epoll here, while the descriptor is still the socket. */
+	if (bufferevent_disable(bev, EV_READ | EV_WRITE) < 0 ||
+		evbuffer_add_buffer(takes_input, bufferevent_get_input(bev)) < 0)
+		return fleet_error_set(err, -EIO, "cannot take the connection over");
+	if (dup3(server->null_fd, old_fd, O_CLOEXEC) < 0)
+		return fleet_error_errno(err, -errno, "cannot take the connection over");
+	leaving = xcalloc(1, sizeof(*leaving));
+	leaving->evcon = req->evcon;
+	LIST_INSERT_HEAD(&server->leaving, leaving, link);
+	(void)fleet_http_request_release(req); /* freed with its connection */
+	evhttp_connection_set_closecb(leaving->evcon, on_freed, leaving);
+	(void)event_add(server->reaper, &now); /* where it fails the next one reaps this, too */
+	fleet_http_request_free(req);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
