@@ -13,6 +13,8 @@ struct fleet_db;
  * one (-EUCLEAN) with what to do. *ret owned. */
 int fleet_db_open(const char *path, const char *const *migrations, size_t migration_count, struct fleet_db **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+/* An existing one, to look at: no migration, no check, nothing written. *ret owned. */
+int fleet_db_open_readonly(const char *path, struct fleet_db **ret, struct fleet_error *err) FLEET_MUST_CHECK;
 void fleet_db_close(struct fleet_db *db);
 
 /* Every statement text is prepared once and kept. The statement is reset and its bindings cleared; borrowed.
