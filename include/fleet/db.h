@@ -16,6 +16,7 @@ int fleet_db_open(const char *path, const char *const *migrations, size_t migrat
 /* An existing one, to look at: no migration, no check, nothing written. *ret owned. */
 int fleet_db_open_readonly(const char *path, struct fleet_db **ret, struct fleet_error *err) FLEET_MUST_CHECK;
 void fleet_db_close(struct fleet_db *db);
+FLEET_DEFINE_CLEANUP(struct fleet_db *, fleet_db_close)
 
 /* Every statement text is prepared once and kept. The statement is reset and its bindings cleared; borrowed.
  * Ends the program on a text that does not compile (programmer error). */
@@ -34,6 +35,8 @@ int fleet_db_exec(struct fleet_db *db, const char *sql, struct fleet_error *err)
 int fleet_db_begin(struct fleet_db *db, struct fleet_error *err) FLEET_MUST_CHECK; /* IMMEDIATE */
 int fleet_db_commit(struct fleet_db *db, struct fleet_error *err) FLEET_MUST_CHECK;
 void fleet_db_rollback(struct fleet_db *db);
+/* False after a failure that made SQLite roll back by itself. */
+bool fleet_db_in_transaction(struct fleet_db *db);
 int64_t fleet_db_changes(struct fleet_db *db);
 
 #endif

@@ -73,7 +73,6 @@ void fleet_db_close(struct fleet_db *db)
 	free(db->path);
 	free(db);
 }
-FLEET_DEFINE_CLEANUP(struct fleet_db *, fleet_db_close)
 
 static int read_integer(struct fleet_db *db, const char *sql, int64_t *ret, struct fleet_error *err)
 {
@@ -267,7 +266,7 @@ int fleet_db_exec(struct fleet_db *db, const char *sql, struct fleet_error *err)
 {
 	int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 
-	return code == SQLITE_OK ? 0 : fail(db, code, "write", err);
+	return code == SQLITE_OK ? 0 : fail(db, code, "use", err);
 }
 
 int fleet_db_begin(struct fleet_db *db, struct fleet_error *err)
@@ -284,6 +283,11 @@ void fleet_db_rollback(struct fleet_db *db)
 {
 	if (!sqlite3_get_autocommit(db->handle)) /* some failures have rolled back already */
 		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL); /* it fails only where nothing is open */
+}
+
+bool fleet_db_in_transaction(struct fleet_db *db)
+{
+	return !sqlite3_get_autocommit(db->handle);
 }
 
 int64_t fleet_db_changes(struct fleet_db *db)

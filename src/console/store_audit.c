@@ -1,0 +1,546 @@
+/* The audit log and its chain: docs/protocol.md, "The audit chain". */
+#include "console/store_internal.h"
+#include "console/store_schema.h"
+#include "fleet/buffer.h"
+#include "fleet/clock.h"
+#include "fleet/encode.h"
+#include "fleet/limits.h"
+
+#define ZERO_HASH "0000000000000000000000000000000000000000000000000000000000000000"
+#define COLUMNS                                                                                              \
+	"SELECT seq, event_id, timestamp_ms, category, agent_id, app_id, command_id, actor, source_address, message,"      \
+	" details, hash FROM audit"
+
+static const char *const categories[] = {"request", "agent", "restart", "config", "update", "access", "system"};
+
+/* --- the chain --- */
+
+/* A row's event without its hash, as every reader and the chain see it; owned. details: JSON text or NULL. */
+static int event_to_json(int64_t seq, const struct audit_copy *e, struct json_object **ret, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *details = NULL, *event = json_object_new_object();
+
+	if (e->details) {
+		int r = fleet_json_parse(e->details, strlen(e->details), FLEET_MESSAGE_MAX, &details, err);
+
+		if (r < 0)
+			return r;
+	}
+	fleet_json_add_int(event, "seq", seq);
+	fleet_json_add_string(event, "eventId", e->event_id);
+	fleet_json_add_string(event, "timestamp", fleet_timestamp_format(e->timestamp_ms).text);
+	fleet_json_add_string(event, "category", e->category);
+	fleet_json_add_string(event, "agentId", e->agent_id);
+	fleet_json_add_string(event, "appId", e->app_id);
+	fleet_json_add_string(event, "commandId", e->command_id);
+	fleet_json_add_string(event, "actor", e->actor);
+	fleet_json_add_string(event, "sourceAddress", e->source_address);
+	fleet_json_add_string(event, "message", e->message);
+	fleet_json_add(event, "details", TAKE_PTR(details));
+	*ret = TAKE_PTR(event);
+	return 0;
+}
+
+static void chain_hash(const char *previous, struct json_object *event, char ret_hash[STORE_HASH_LEN + 1])
+{
+	_cleanup_buffer_ struct fleet_buffer bytes = FLEET_BUFFER_INIT;
+	_cleanup_free_ char *canonical = fleet_json_canonical(event, NULL);
+
+	fleet_buffer_printf(&bytes, "%s\n%s", previous, canonical);
+	fleet_sha256_hex(bytes.data, bytes.len, ret_hash);
+}
+
+/* The current row of a COLUMNS statement; texts are borrowed from it. */
+static struct audit_copy borrow_row(sqlite3_stmt *st)
+{
+	return (struct audit_copy){
+		.event_id = (char *)fleet_db_column_text(st, 1),
+		.timestamp_ms = sqlite3_column_int64(st, 2),
+		.category = (char *)fleet_db_column_text(st, 3),
+		.agent_id = (char *)fleet_db_column_text(st, 4),
+		.app_id = (char *)fleet_db_column_text(st, 5),
+		.command_id = (char *)fleet_db_column_text(st, 6),
+		.actor = (char *)fleet_db_column_text(st, 7),
+		.source_address = (char *)fleet_db_column_text(st, 8),
+		.message = (char *)fleet_db_column_text(st, 9),
+		.details = (char *)fleet_db_column_text(st, 10),
+	};
+}
+
+static int row_to_json(sqlite3_stmt *st, struct json_object **ret, struct fleet_error *err)
+{
+	struct audit_copy row = borrow_row(st);
+	int r = event_to_json(sqlite3_column_int64(st, 0), &row, ret, err);
+
+	if (r >= 0)
+		fleet_json_add_string(*ret, "hash", fleet_db_column_text(st, 11));
+	return r;
+}
+
+int store_audit_load_head(struct fleet_db *db, struct store_head *ret, struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db, "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1");
+	struct store_head head = {0, ZERO_HASH};
+	int r = fleet_db_step(db, st, err);
+
+	if (r > 0) {
+		head.seq = sqlite3_column_int64(st, 0);
+		snprintf(head.hash, sizeof(head.hash), "%s", fleet_db_column_text(st, 1));
+		r = fleet_db_run(db, st, err);
+	}
+	if (r >= 0)
+		*ret = head;
+	return r;
+}
+
+/* --- appending --- */
+
+static char *clean_copy(const char *text)
+{
+	char *copy = xstrdup(text);
+
+	if (copy)
+		fleet_text_sanitize(copy);
+	return copy;
+}
+
+void store_audit_copy(struct audit_copy *ret, const struct audit_event *e)
+{
+	if (!e)
+		return;
+	*ret = (struct audit_copy){
+		.present = true,
+		.timestamp_ms = e->timestamp_ms ? e->timestamp_ms : fleet_clock_wall_ms(),
+		.event_id = xstrdup(e->event_id ? e->event_id : fleet_uuid_new().text),
+		.category = xstrdup(e->category),
+		.agent_id = clean_copy(e->agent_id),
+		.app_id = clean_copy(e->app_id),
+		.command_id = clean_copy(e->command_id),
+		.actor = clean_copy(e->actor),
+		.source_address = clean_copy(e->source_address),
+		.message = clean_copy(e->message),
+		.details = e->details ? fleet_json_canonical(e->details, NULL) : NULL,
+		.spool_id = clean_copy(e->spool_id),
+		.spool_seq = e->spool_seq,
+	};
+}
+
+void store_audit_copy_done(struct audit_copy *c)
+{
+	free(c->event_id);
+	free(c->category);
+	free(c->agent_id);
+	free(c->app_id);
+	free(c->command_id);
+	free(c->actor);
+	free(c->source_address);
+	free(c->message);
+	free(c->details);
+	free(c->spool_id);
+}
+
+static int check_event(const struct audit_copy *e, struct fleet_error *err)
+{
+	if (!fleet_uuid_is_valid(e->event_id))
+		return fleet_error_set(err, -EINVAL, "an audit event's id must be a UUID");
+	if (e->spool_id && (!e->agent_id || e->spool_seq < 1))
+		return fleet_error_set(err, -EINVAL, "an agent's own audit event needs its agent and a sequence number from 1");
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(categories); i++) {
+		if (str_equal(e->category, categories[i]))
+			return 0;
+	}
+	return fleet_error_set(err, -EINVAL, "'%s' is no category of audit events", e->category ? e->category : "");
+}
+
+/* 1 known, 0 new. */
+static int is_known(struct fleet_db *db, const struct audit_copy *e, struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db,
+		"SELECT 1 FROM audit WHERE event_id = ?1"
+		" UNION ALL SELECT 1 FROM audit WHERE spool_id IS NOT NULL AND agent_id = ?2 AND spool_id = ?3 AND spool_seq = ?4");
+	int r;
+
+	fleet_db_bind_text(st, 1, e->event_id);
+	fleet_db_bind_text(st, 2, e->agent_id);
+	fleet_db_bind_text(st, 3, e->spool_id);
+	fleet_db_bind_int(st, 4, e->spool_seq);
+	r = fleet_db_step(db, st, err);
+	sqlite3_reset(st);
+	return r;
+}
+
+static int write_row(struct fleet_db *db, const struct store_head *head, const struct audit_copy *e,
+	struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db,
+		"INSERT INTO audit (seq, event_id, timestamp_ms, category, agent_id, app_id, command_id, actor, source_address,"
+		" message, details, hash, spool_id, spool_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
+	fleet_db_bind_int(st, 1, head->seq);
+	fleet_db_bind_text(st, 2, e->event_id);
+	fleet_db_bind_int(st, 3, e->timestamp_ms);
+	fleet_db_bind_text(st, 4, e->category);
+	fleet_db_bind_text(st, 5, e->agent_id);
+	fleet_db_bind_text(st, 6, e->app_id);
+	fleet_db_bind_text(st, 7, e->command_id);
+	fleet_db_bind_text(st, 8, e->actor);
+	fleet_db_bind_text(st, 9, e->source_address);
+	fleet_db_bind_text(st, 10, e->message);
+	fleet_db_bind_text(st, 11, e->details);
+	fleet_db_bind_text(st, 12, head->hash);
+	fleet_db_bind_text(st, 13, e->spool_id);
+	if (e->spool_id)
+		fleet_db_bind_int(st, 14, e->spool_seq);
+	return fleet_db_run(db, st, err);
+}
+
+static int get_held(struct fleet_db *db, const char *agent_id, const char *spool_id, int64_t *ret, struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db, "SELECT held FROM spools WHERE agent_id = ? AND spool_id = ?");
+	int r;
+
+	fleet_db_bind_text(st, 1, agent_id);
+	fleet_db_bind_text(st, 2, spool_id);
+	r = fleet_db_step(db, st, err);
+	*ret = r > 0 ? sqlite3_column_int64(st, 0) : 0;
+	sqlite3_reset(st);
+	return r < 0 ? r : 0;
+}
+
+static int has_spool_row(struct fleet_db *db, const struct audit_copy *e, int64_t seq, struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db,
+		"SELECT 1 FROM audit WHERE spool_id IS NOT NULL AND agent_id = ? AND spool_id = ? AND spool_seq = ?");
+	int r;
+
+	fleet_db_bind_text(st, 1, e->agent_id);
+	fleet_db_bind_text(st, 2, e->spool_id);
+	fleet_db_bind_int(st, 3, seq);
+	r = fleet_db_step(db, st, err);
+	sqlite3_reset(st);
+	return r;
+}
+
+/* Moves the mark up to which nothing is missing; events may come in any order. */
+static int advance_held(struct fleet_db *db, const struct audit_copy *e, struct fleet_error *err)
+{
+	sqlite3_stmt *st;
+	int64_t held, now;
+	int r = get_held(db, e->agent_id, e->spool_id, &held, err);
+
+	if (r < 0)
+		return r;
+	now = held;
+	while (now < INT64_MAX && (r = has_spool_row(db, e, now + 1, err)) > 0)
+		now++;
+	if (r < 0 || now == held)
+		return r;
+	st = fleet_db_statement(db, "INSERT OR REPLACE INTO spools (agent_id, spool_id, held) VALUES (?, ?, ?)");
+	fleet_db_bind_text(st, 1, e->agent_id);
+	fleet_db_bind_text(st, 2, e->spool_id);
+	fleet_db_bind_int(st, 3, now);
+	return fleet_db_run(db, st, err);
+}
+
+int store_audit_insert(struct store *store, const struct audit_copy *e, struct json_object **ret_appended,
+	struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *event = NULL;
+	struct store_head head = {.seq = store->head.seq + 1};
+	int r;
+
+	if (!e->present)
+		return 0;
+	r = check_event(e, err);
+	if (r < 0)
+		return r;
+	r = is_known(store->db, e, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = event_to_json(head.seq, e, &event, err);
+	if (r < 0)
+		return fleet_error_set(err, -EINVAL, "the details of an audit event are not to be kept: they are no valid JSON");
+	chain_hash(store->head.hash, event, head.hash);
+	r = write_row(store->db, &head, e, err);
+	if (r >= 0 && e->spool_id)
+		r = advance_held(store->db, e, err);
+	if (r < 0)
+		return r;
+	store->head = head;
+	fleet_json_add_string(event, "hash", head.hash);
+	*ret_appended = TAKE_PTR(event);
+	return 0;
+}
+
+struct append {
+	struct store_request request;
+	struct audit_copy event;
+	store_done *done;
+	void *arg;
+};
+
+static int append_run(struct store *store, struct store_request *request, struct fleet_error *err)
+{
+	return store_audit_insert(store, &((struct append *)request)->event, &request->appended, err);
+}
+
+static void append_finish(struct store *store, struct store_request *request)
+{
+	struct append *a = (struct append *)request;
+
+	(void)store;
+	if (a->done)
+		a->done(request->result, &request->error, a->arg);
+}
+
+static void append_done(struct store_request *request)
+{
+	store_audit_copy_done(&((struct append *)request)->event);
+}
+
+void store_audit_append(struct store *store, const struct audit_event *event, store_done *done, void *arg)
+{
+	static const struct store_kind kind = {sizeof(struct append), true, false, append_run, append_finish, append_done};
+	struct append *a = store_request_new(&kind);
+
+	store_audit_copy(&a->event, event);
+	a->done = done;
+	a->arg = arg;
+	store_submit(store, a);
+}
+
+/* --- asking --- */
+
+struct spool_question {
+	struct store_request request;
+	char *agent_id, *spool_id; /* owned */
+	int64_t seq;
+	void (*done)(int result, int64_t seq, void *arg);
+	void *arg;
+};
+
+static int spool_run(struct store *store, struct store_request *request, struct fleet_error *err)
+{
+	struct spool_question *q = (struct spool_question *)request;
+
+	return get_held(store->db, q->agent_id, q->spool_id, &q->seq, err);
+}
+
+static void spool_finish(struct store *store, struct store_request *request)
+{
+	struct spool_question *q = (struct spool_question *)request;
+
+	(void)store;
+	q->done(request->result, q->seq, q->arg);
+}
+
+static void spool_done(struct store_request *request)
+{
+	struct spool_question *q = (struct spool_question *)request;
+
+	free(q->agent_id);
+	free(q->spool_id);
+}
+
+void store_spool_seq(struct store *store, const char *agent_id, const char *spool_id,
+	void (*done)(int result, int64_t seq, void *arg), void *arg)
+{
+	static const struct store_kind kind = {
+		sizeof(struct spool_question), false, false, spool_run, spool_finish, spool_done};
+	struct spool_question *q = store_request_new(&kind);
+
+	q->agent_id = xstrdup(agent_id);
+	q->spool_id = xstrdup(spool_id);
+	q->done = done;
+	q->arg = arg;
+	store_submit(store, q);
+}
+
+struct contains {
+	struct store_request request;
+	struct store_head head;
+	store_done *done;
+	void *arg;
+};
+
+static int contains_run(struct store *store, struct store_request *request, struct fleet_error *err)
+{
+	struct contains *c = (struct contains *)request;
+	sqlite3_stmt *st;
+	int r;
+
+	if (c->head.seq == 0)
+		return str_equal(c->head.hash, ZERO_HASH); /* every log begins with nothing */
+	st = fleet_db_statement(store->db, "SELECT 1 FROM audit WHERE seq = ? AND hash = ?");
+	fleet_db_bind_int(st, 1, c->head.seq);
+	fleet_db_bind_text(st, 2, c->head.hash);
+	r = fleet_db_step(store->db, st, err);
+	sqlite3_reset(st);
+	return r;
+}
+
+static void contains_finish(struct store *store, struct store_request *request)
+{
+	struct contains *c = (struct contains *)request;
+
+	(void)store;
+	c->done(request->result, &request->error, c->arg);
+}
+
+void store_audit_contains(struct store *store, int64_t seq, const char *hash, store_done *done, void *arg)
+{
+	static const struct store_kind kind = {sizeof(struct contains), false, false, contains_run, contains_finish, NULL};
+	struct contains *c = store_request_new(&kind);
+
+	c->head.seq = seq;
+	snprintf(c->head.hash, sizeof(c->head.hash), "%s", strlen(hash) == STORE_HASH_LEN ? hash : "no hash");
+	c->done = done;
+	c->arg = arg;
+	store_submit(store, c);
+}
+
+struct audit_query {
+	struct store_request request;
+	char *agent_id, *app_id, *category, *actor, *command_id; /* owned */
+	int64_t from_ms, to_ms;
+	bool hide_requests;
+	struct page_copy page;
+	struct json_object *array; /* owned */
+	char *next;		   /* owned */
+	store_list *done;
+	void *arg;
+};
+
+static int query_run(struct store *store, struct store_request *request, struct fleet_error *err)
+{
+	struct audit_query *q = (struct audit_query *)request;
+	const struct store_condition conditions[] = {
+		{.sql = "agent_id = ?", .text = q->agent_id},
+		{.sql = "app_id = ?", .text = q->app_id},
+		{.sql = "category = ?", .text = q->category},
+		{.sql = "actor = ?", .text = q->actor},
+		{.sql = "command_id = ?", .text = q->command_id},
+		{.sql = "timestamp_ms >= ?", .is_number = q->from_ms != 0, .number = q->from_ms},
+		{.sql = "timestamp_ms <= ?", .is_number = q->to_ms != 0, .number = q->to_ms},
+		{.sql = "category <> ?", .text = q->hide_requests ? "request" : NULL},
+	};
+	int64_t position, last = 0;
+	sqlite3_stmt *st;
+	int r = store_page_position(&q->page, 'a', &position, err);
+
+	if (r < 0)
+		return r;
+	q->array = json_object_new_array();
+	st = store_select_page(store->db, COLUMNS, "seq", position, conditions, FLEET_ARRAY_LEN(conditions),
+		q->page.limit + 1);
+	while ((r = fleet_db_step(store->db, st, err)) > 0) {
+		struct json_object *event = NULL;
+
+		if (json_object_array_length(q->array) == (size_t)q->page.limit) {
+			q->next = store_page_cursor('a', last);
+			sqlite3_reset(st);
+			return 0;
+		}
+		last = sqlite3_column_int64(st, 0);
+		r = row_to_json(st, &event, err);
+		if (r < 0) {
+			sqlite3_reset(st);
+			return r;
+		}
+		(void)json_object_array_add(q->array, event); /* fails for want of memory alone */
+	}
+	return r;
+}
+
+static void query_finish(struct store *store, struct store_request *request)
+{
+	struct audit_query *q = (struct audit_query *)request;
+
+	(void)store;
+	q->done(request->result, q->array, q->next, &request->error, q->arg);
+}
+
+static void query_done(struct store_request *request)
+{
+	struct audit_query *q = (struct audit_query *)request;
+
+	free(q->agent_id);
+	free(q->app_id);
+	free(q->category);
+	free(q->actor);
+	free(q->command_id);
+	free(q->page.cursor);
+	free(q->next);
+	json_object_put(q->array);
+}
+
+void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page, store_list *done,
+	void *arg)
+{
+	static const struct store_kind kind = {sizeof(struct audit_query), false, false, query_run, query_finish, query_done};
+	struct audit_query *q = store_request_new(&kind);
+
+	if (filter) {
+		q->agent_id = xstrdup(filter->agent_id);
+		q->app_id = xstrdup(filter->app_id);
+		q->category = xstrdup(filter->category);
+		q->actor = xstrdup(filter->actor);
+		q->command_id = xstrdup(filter->command_id);
+		q->from_ms = filter->from_ms;
+		q->to_ms = filter->to_ms;
+		q->hide_requests = filter->hide_requests;
+	}
+	store_page_copy(&q->page, page, FLEET_AUDIT_PAGE_DEFAULT);
+	q->done = done;
+	q->arg = arg;
+	store_submit(store, q);
+}
+
+/* --- verification --- */
+
+static int verify_row(sqlite3_stmt *st, struct store_head *head, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *event = NULL;
+	struct audit_copy row = borrow_row(st);
+	int64_t seq = sqlite3_column_int64(st, 0);
+	char hash[STORE_HASH_LEN + 1];
+
+	if (seq != head->seq + 1)
+		return fleet_error_set(err, -EBADMSG, "the audit log does not hold: after row %lld comes row %lld",
+			(long long)head->seq, (long long)seq);
+	if (event_to_json(seq, &row, &event, err) < 0)
+		return fleet_error_set(err, -EBADMSG, "the audit log does not hold: the details of row %lld are not readable",
+			(long long)seq);
+	chain_hash(head->hash, event, hash);
+	if (!str_equal(hash, fleet_db_column_text(st, 11)))
+		return fleet_error_set(err, -EBADMSG,
+			"the audit log does not hold: row %lld (%s) or the one before it was changed", (long long)seq,
+			fleet_timestamp_format(row.timestamp_ms).text);
+	head->seq = seq;
+	memcpy(head->hash, hash, sizeof(head->hash));
+	return 0;
+}
+
+int store_audit_verify(const char *dir, struct store_head *ret_head, struct fleet_error *err)
+{
+	_cleanup_(fleet_db_closep) struct fleet_db *db = NULL;
+	_cleanup_free_ char *path = xasprintf("%s/" STORE_FILE, dir);
+	struct store_head head = {0, ZERO_HASH};
+	sqlite3_stmt *st;
+	int r = fleet_db_open_readonly(path, &db, err);
+
+	if (r >= 0)
+		r = fleet_db_exec(db, COLUMNS " LIMIT 0", err); /* is there a log at all? */
+	if (r < 0)
+		return r;
+	st = fleet_db_statement(db, COLUMNS " ORDER BY seq");
+	while ((r = fleet_db_step(db, st, err)) > 0) {
+		r = verify_row(st, &head, err);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	*ret_head = head;
+	return 0;
+}

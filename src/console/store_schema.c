@@ -1,0 +1,54 @@
+#include "console/store_schema.h"
+#include "fleet/base.h"
+
+/* The chain's rows are only ever added, one after the other: the triggers hold that against mistakes, the
+ * chain shows what somebody did who has dropped the triggers. */
+static const char version_1[] =
+	"CREATE TABLE audit ("
+	"  seq INTEGER PRIMARY KEY,"
+	"  event_id TEXT NOT NULL UNIQUE,"
+	"  timestamp_ms INTEGER NOT NULL,"
+	"  category TEXT NOT NULL,"
+	"  agent_id TEXT, app_id TEXT, command_id TEXT, actor TEXT, source_address TEXT,"
+	"  message TEXT,"
+	"  details TEXT,"
+	"  spool_id TEXT, spool_seq INTEGER,"
+	"  hash TEXT NOT NULL);"
+	"CREATE UNIQUE INDEX audit_by_spool ON audit (agent_id, spool_id, spool_seq) WHERE spool_id IS NOT NULL;"
+	"CREATE INDEX audit_by_agent ON audit (agent_id, seq);"
+	"CREATE INDEX audit_by_command ON audit (command_id, seq) WHERE command_id IS NOT NULL;"
+	"CREATE INDEX audit_by_actor ON audit (actor, seq) WHERE actor IS NOT NULL;"
+	"CREATE INDEX audit_by_category ON audit (category, seq);"
+	"CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit"
+	"  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+	"CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit"
+	"  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+	"CREATE TRIGGER audit_in_order BEFORE INSERT ON audit"
+	"  WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)"
+	"  BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+	/* up to where each agent's own events are held without a gap */
+	"CREATE TABLE spools ("
+	"  agent_id TEXT NOT NULL, spool_id TEXT NOT NULL, held INTEGER NOT NULL,"
+	"  PRIMARY KEY (agent_id, spool_id)) WITHOUT ROWID;"
+	/* tail: the id backwards, so that its last digits can be looked up */
+	"CREATE TABLE commands ("
+	"  n INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  id TEXT NOT NULL UNIQUE, tail TEXT NOT NULL UNIQUE,"
+	"  action TEXT NOT NULL, state TEXT NOT NULL,"
+	"  agent_id TEXT NOT NULL, app_id TEXT NOT NULL, actor TEXT, source_address TEXT,"
+	"  args TEXT, jws TEXT,"
+	"  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,"
+	"  result TEXT, message TEXT);"
+	"CREATE INDEX commands_by_agent ON commands (agent_id, n);"
+	"CREATE INDEX commands_by_state ON commands (state, n);"
+	"CREATE TABLE idempotency ("
+	"  actor TEXT NOT NULL, key TEXT NOT NULL, command_id TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+	"  PRIMARY KEY (actor, key)) WITHOUT ROWID;"
+	"CREATE INDEX idempotency_by_age ON idempotency (created_ms);"
+	"CREATE TABLE agents (agent_id TEXT PRIMARY KEY, saved_ms INTEGER NOT NULL, agent TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE heartbeats ("
+	"  agent_id TEXT NOT NULL, at_ms INTEGER NOT NULL, metrics TEXT NOT NULL,"
+	"  PRIMARY KEY (agent_id, at_ms)) WITHOUT ROWID;";
+
+const char *const store_migrations[] = {version_1};
+const size_t store_migration_count = FLEET_ARRAY_LEN(store_migrations);
