@@ -1,0 +1,86 @@
+// The console's state in this page: fetched once, kept true by its event stream, fetched anew after every gap.
+
+export const state = {agents: new Map(), audit: [], commands: new Map(), error: null, loaded: false};
+export const AUDIT_SHOWN = 100;
+
+const listeners = new Set();
+/** changed(kind, resource) after each change; kind is agent, command, audit, all or link. */
+export const onChange = (changed) => listeners.add(changed);
+const tell = (kind, resource) => listeners.forEach((changed) => changed(kind, resource));
+
+export class Refused extends Error {}
+
+/** JSON of an answer; Refused with the console's own sentence otherwise. */
+export async function call(method, path, body) {
+  const answer = await fetch(path, {
+    method,
+    headers: {"X-Fleet-Client": "dashboard", ...(body ? {"Content-Type": "application/json"} : {})},
+    body: body && JSON.stringify(body),
+  });
+  const value = await answer.json().catch(() => null);
+  if (!answer.ok) throw new Refused(value?.detail ?? value?.title ?? `The console answered ${answer.status}`);
+  return {value, next: /<([^>]*)>;\s*rel="?next/.exec(answer.headers.get("Link") ?? "")?.[1]};
+}
+
+async function allAgents() {
+  const agents = new Map();
+  for (let path = "/api/agents?limit=1000"; path;) {
+    const {value, next} = await call("GET", path);
+    value.forEach((agent) => agents.set(agent.agentId, agent));
+    path = next && new URL(next, location).pathname + new URL(next, location).search;
+  }
+  return agents;
+}
+
+// Events that arrive while the lists are on their way are newer than the lists.
+let early = null;
+
+async function fetchAll() {
+  const mine = (early = []);
+  try {
+    const [agents, audit] = await Promise.all([allAgents(), call("GET", `/api/audit?limit=${AUDIT_SHOWN}&requests=false`)]);
+    if (early !== mine) return; // a later gap began a later fetch
+    Object.assign(state, {agents, audit: audit.value, error: null, loaded: true});
+  } catch (error) {
+    if (early !== mine) return;
+    state.error = error instanceof Refused ? error.message : "The console cannot be reached.";
+    setTimeout(() => early === null && state.error && fetchAll(), 3000);
+  }
+  early = null;
+  mine.forEach(([kind, resource]) => take(kind, resource));
+  tell("all");
+}
+
+function take(kind, resource) {
+  if (early) {
+    early.push([kind, resource]);
+    return;
+  }
+  if (kind === "agent") {
+    state.agents.set(resource.agentId, resource);
+  } else if (kind === "command") {
+    state.commands.set(resource.commandId, resource);
+    if (state.commands.size > 200) state.commands.delete(state.commands.keys().next().value);
+  } else if (resource.category !== "request" && !state.audit.some((event) => event.eventId === resource.eventId)) {
+    state.audit.unshift(resource);
+    state.audit.sort((a, b) => b.seq - a.seq).splice(AUDIT_SHOWN);
+  }
+  tell(kind, resource);
+}
+
+/** Opens the stream. linkChanged("live" or "lost"). EventSource reconnects; where it gives up, this begins anew. */
+export function start(linkChanged) {
+  const source = new EventSource("/api/events");
+  source.onopen = () => {
+    linkChanged("live");
+    fetchAll();
+  };
+  source.onerror = () => {
+    linkChanged("lost");
+    if (!state.loaded && !early) fetchAll(); // says why
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => start(linkChanged), 3000);
+  };
+  for (const kind of ["agent", "command", "audit"])
+    source.addEventListener(kind, (event) => take(kind, JSON.parse(event.data)));
+  source.addEventListener("reset", fetchAll); // some events were missed
+}
