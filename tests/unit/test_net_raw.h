@@ -22,9 +22,10 @@ static inline void raw_turn(struct event_base *base)
 #define RAW_WAIT(base, condition)                                                                            \
 	({                                                                                                   \
 		const int64_t until_ = fleet_clock_monotonic_ms() + RAW_DEADLINE_MS;                         \
-		while (!(condition) && fleet_clock_monotonic_ms() < until_)                                  \
+		bool met_ = false;                                                                           \
+		while (!(met_ = (condition) ? true : false) && fleet_clock_monotonic_ms() < until_)          \
 			raw_turn(base);                                                                      \
-		(condition) ? true : false;                                                                  \
+		met_;                                                                                        \
 	})
 
 static inline int raw_connect(uint16_t port)
