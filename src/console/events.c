@@ -1,0 +1,148 @@
+#include "console/events.h"
+
+#include "console/event_ring.h"
+#include "fleet/limits.h"
+#include "fleet/log.h"
+
+#define KEEP_ALIVE_S 15
+#define HEAD_MAX     128
+
+struct client {
+	struct client *next, **link; /* link: what points at this one */
+	struct events *events;
+	struct fleet_http_stream *stream;
+};
+struct events {
+	struct event *keep_alive;
+	struct client *clients; /* owned */
+	size_t client_count;
+	struct event_ring ring;
+};
+
+static void client_forget(struct client *client)
+{
+	*client->link = client->next;
+	if (client->next)
+		client->next->link = client->link;
+	client->events->client_count--;
+	free(client);
+}
+
+static void on_client_left(struct fleet_http_stream *stream, void *arg)
+{
+	(void)stream;
+	client_forget(arg);
+}
+
+/* A client that does not keep up is let go: it comes back and goes on from the ring, or starts anew. */
+static bool client_send(struct client *client, const char *frame, size_t len)
+{
+	int r = fleet_http_stream_send(client->stream, frame, len);
+
+	if (r >= 0)
+		return true;
+	log_info("a listener of /api/events does not keep up and is let go: %s", strerror(-r));
+	fleet_http_stream_end(client->stream);
+	client_forget(client);
+	return false;
+}
+
+static void send_to_all(struct events *events, const char *frame, size_t len)
+{
+	for (struct client *client = events->clients, *next; client; client = next) {
+		next = client->next;
+		(void)client_send(client, frame, len); /* tells of its failure itself */
+	}
+}
+
+static void on_keep_alive(evutil_socket_t fd, short what, void *arg)
+{
+	static const char comment[] = ": still here\n\n";
+
+	(void)fd;
+	(void)what;
+	send_to_all(arg, comment, sizeof(comment) - 1);
+}
+
+struct events *events_new(struct event_base *base)
+{
+	struct events *events = xcalloc(1, sizeof(*events));
+
+	event_ring_init(&events->ring);
+	events->keep_alive = event_new(base, -1, EV_PERSIST, on_keep_alive, events);
+	if (!events->keep_alive || event_add(events->keep_alive, &(struct timeval){KEEP_ALIVE_S, 0}) < 0)
+		abort(); /* out of memory: libevent has no other reason for a timer */
+	return events;
+}
+
+void events_free(struct events *events)
+{
+	if (!events)
+		return;
+	while (events->clients) {
+		fleet_http_stream_end(events->clients->stream);
+		client_forget(events->clients);
+	}
+	event_free(events->keep_alive);
+	event_ring_done(&events->ring);
+	free(events);
+}
+
+void events_publish(struct events *events, const char *event, struct json_object *data)
+{
+	size_t len;
+	const char *frame = event_ring_add(&events->ring, event, fleet_json_text(data, NULL), &len);
+
+	send_to_all(events, frame, len);
+}
+
+static bool replay_one(const char *frame, size_t len, void *arg)
+{
+	struct client **client = arg;
+
+	if (client_send(*client, frame, len))
+		return true;
+	*client = NULL;
+	return false;
+}
+
+void events_serve(struct events *events, struct fleet_http_request *req)
+{
+	_cleanup_free_ char *last_id = xstrdup(fleet_http_header(req, "Last-Event-ID"));
+	struct client *client;
+	char head[HEAD_MAX], id[EVENT_RING_ID_MAX];
+
+	if (events->client_count >= FLEET_SSE_CLIENTS_MAX) {
+		fleet_http_reply_problem(req, 503, "unavailable", NULL,
+			"%d clients listen to events already: close one or ask again later",
+			FLEET_SSE_CLIENTS_MAX);
+		return;
+	}
+	fleet_http_add_header(req, "Cache-Control", "no-store");
+	client = xcalloc(1, sizeof(*client));
+	client->events = events;
+	client->stream = fleet_http_stream_start(req, 200, "text/event-stream", on_client_left, client);
+	client->next = events->clients;
+	client->link = &events->clients;
+	if (client->next)
+		client->next->link = &client->next;
+	events->clients = client;
+	events->client_count++;
+
+	if (last_id && event_ring_replay(&events->ring, last_id, replay_one, &client) == 0) {
+		if (client)
+			(void)client_send(
+				client, ":\n\n", 3); /* begins the answer where there was nothing to tell */
+		return;
+	}
+	/* An id without data is no event, but it is the place that a client which comes back names. */
+	event_ring_last_id(&events->ring, id);
+	(void)snprintf(head, sizeof(head), "retry: 2000\nid: %s\n%s\n", id,
+		last_id ? "event: reset\ndata: {}\n" : "");
+	(void)client_send(client, head, strlen(head)); /* tells of its failure itself */
+}
+
+size_t events_client_count(const struct events *events)
+{
+	return events->client_count;
+}

@@ -1,0 +1,19 @@
+/* GET /api/events: what changes, told to whoever listens, as server-sent events named agent, command and
+ * audit whose data is the resource as the REST API shows it; `reset` where a client has missed some and must
+ * fetch anew. Event loop only. */
+#ifndef CONSOLE_EVENTS_H
+#define CONSOLE_EVENTS_H
+#include "fleet/http_server.h"
+
+struct events;
+
+struct events *events_new(struct event_base *base); /* owned */
+/* Ends all streams. Accepts NULL. */
+void events_free(struct events *events);
+/* data: borrowed, turned to text at once. */
+void events_publish(struct events *events, const char *event, struct json_object *data);
+/* Answers the request with the stream, or with 503 where FLEET_SSE_CLIENTS_MAX listen already. */
+void events_serve(struct events *events, struct fleet_http_request *req);
+size_t events_client_count(const struct events *events);
+
+#endif
