@@ -1,0 +1,49 @@
+/* GET /api/hub: the agents' connections. Judges each handshake (agentId, key, subprotocol, no browser),
+ * settles who owns an agentId when two claim it (the first is pinged; an answer within HUB_CLAIM_MS refuses
+ * the newcomer, silence replaces the first), tells registry and commands who is there, and acks only what is
+ * committed. Event loop only. hub_link.h is what its files share. */
+#ifndef CONSOLE_HUB_H
+#define CONSOLE_HUB_H
+#include "console/commands.h"
+#include "console/config.h"
+#include "console/registry.h"
+#include "fleet/http_server.h"
+
+#define HUB_CLAIM_MS     3000  /* for the first connection to prove that it lives */
+#define HUB_REGISTER_MS  15000 /* from the handshake to `register` */
+#define HUB_ACK_DELAY_MS 20    /* acks of a burst go together */
+#define HUB_STORE_RETRY_MS                                                                                   \
+	30000 /* after the store failed: the connection ends, and what was not acked comes again */
+#define HUB_PING_MS 5000
+
+struct hub_options {
+	struct event_base *base; /* borrowed, as are the others */
+	const struct console_config *config;
+	struct store *store;
+	struct registry *registry;
+	struct commands *commands;
+	const struct fleet_jws_key *key;
+};
+struct hub;
+
+struct hub *hub_new(const struct hub_options *options); /* owned */
+/* Cuts what is left. Accepts NULL. Store callbacks may still come until the store is closed: close it first.
+ */
+void hub_free(struct hub *hub);
+/* Answers a request for /api/hub: takes its connection over, or refuses. */
+void hub_serve(struct hub *hub, struct fleet_http_request *req);
+
+/* commands_options' ready and send; arg is the hub. */
+bool hub_ready(const char *agent_id, void *arg);
+int hub_send(const char *agent_id, struct json_object *message, void *arg);
+/* Asks for a heartbeat and answers req with it (200), or with 504. The agent is known. */
+void hub_ping(struct hub *hub, const char *agent_id, struct fleet_http_request *req);
+/* Ends a connection from which nothing was heard; its agent is offline at once. */
+void hub_missed(struct agent *agent, int64_t silent_ms, void *arg);
+
+/* Says 1001 to every agent and takes no more. */
+void hub_stop(struct hub *hub, const char *reason);
+/* Connections that are not yet closed. */
+size_t hub_count(const struct hub *hub);
+
+#endif
