@@ -1,0 +1,37 @@
+/* Every path the console answers, who may ask, and who answers. docs/rest.md tells of each. */
+#include "console/api.h"
+
+const struct fleet_http_route console_routes[] = {
+	{"GET", "/api/agents", api_agents_list, ACCESS_VIEWER},
+	{"GET", "/api/agents/:agentId", api_agents_get, ACCESS_VIEWER},
+	{"POST", "/api/agents/:agentId/restart-app", api_restart_app, ACCESS_OPERATOR},
+	{"POST", "/api/agents/:agentId/push-config", api_push_config, ACCESS_OPERATOR},
+	{"POST", "/api/agents/:agentId/update-app", api_update_app, ACCESS_OPERATOR},
+	{"POST", "/api/agents/:agentId/rollback-app", api_rollback_app, ACCESS_OPERATOR},
+	{"POST", "/api/agents/:agentId/ping", api_agents_ping, ACCESS_OPERATOR},
+	{"GET", "/api/apps", api_apps_list, ACCESS_VIEWER},
+	{"GET", "/api/commands", api_commands_list, ACCESS_VIEWER},
+	{"GET", "/api/commands/:commandId", api_commands_get, ACCESS_VIEWER},
+	{"DELETE", "/api/commands/:commandId", api_commands_delete, ACCESS_OPERATOR},
+	{"GET", "/api/audit", api_audit_list, ACCESS_VIEWER},
+	{"GET", "/api/events", api_events, ACCESS_VIEWER},
+	{"GET", "/api/hub", api_hub, ACCESS_HUB},
+	{"GET", "/api/version", api_version, ACCESS_PROBE},
+	{"GET", "/healthz", api_healthz, ACCESS_PROBE},
+	{"GET", "/readyz", api_readyz, ACCESS_PROBE},
+	{"GET", "/", api_static, ACCESS_NONE},
+	{"GET", "/:file", api_static, ACCESS_NONE},
+	{"GET", "/assets/*", api_static, ACCESS_NONE},
+	{0},
+};
+
+const char *const console_headers[] = {
+	"X-Content-Type-Options: nosniff",
+	"Referrer-Policy: no-referrer",
+	"X-Frame-Options: DENY",
+	"Cross-Origin-Opener-Policy: same-origin",
+	"Cross-Origin-Resource-Policy: same-origin",
+	"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+	"Cache-Control: no-store",
+	NULL,
+};
