@@ -29,13 +29,16 @@ int fleet_http_client_new(const struct fleet_http_client_options *options, struc
 void fleet_http_client_free(struct fleet_http_client *client);
 FLEET_DEFINE_CLEANUP(struct fleet_http_client *, fleet_http_client_free)
 
-/* path: absolute path with query, or a whole URL below base_url. body: JSON or NULL. 0 whenever an HTTP answer came, whatever its
- * status; -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT ... with a sentence otherwise. */
+/* path: absolute path with query, or a whole URL below base_url. body: JSON or NULL. 0 whenever an HTTP answer
+ * came, whatever its status (redirects are not followed); otherwise -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT,
+ * -ECONNRESET, -EPROTO, -E2BIG, -EINVAL (not below base_url) with a sentence that goes well after
+ * "Cannot reach URL: ". *ret is filled only when 0 is returned. */
 int fleet_http_call(struct fleet_http_client *client, const char *method, const char *path, struct json_object *body,
 	struct fleet_http_response *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 
-/* Reads a text/event-stream until on_event returns false, the deadline (monotonic ms, 0: none) passes
- * (-ETIMEDOUT) or the server ends it (-ECONNRESET). event, id and data are borrowed, NUL-terminated. */
+/* Reads a text/event-stream until on_event returns false (0), the deadline (monotonic ms, 0: none) passes
+ * (-ETIMEDOUT) or the server ends it (-ECONNRESET). -EPROTO with the problem's detail where the server answers
+ * with something else. event ("message" where none is named), id and data are borrowed, NUL-terminated. */
 int fleet_http_events(struct fleet_http_client *client, const char *path, int64_t deadline_ms,
 	bool (*on_event)(const char *event, const char *id, const char *data, void *arg), void *arg,
 	struct fleet_error *err) FLEET_MUST_CHECK;

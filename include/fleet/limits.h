@@ -23,6 +23,7 @@
 /* HTTP */
 #define FLEET_HTTP_HEADERS_MAX	    (16u * 1024u)
 #define FLEET_HTTP_BODY_MAX	    (1024u * 1024u)
+#define FLEET_HTTP_RESPONSE_MAX	    (64u * 1024u * 1024u) /* what a client takes from its console */
 #define FLEET_HTTP_TIMEOUT_S	    30
 #define FLEET_SSE_CLIENTS_MAX	    512
 #define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* connections from one address that have not shown a credential */
