@@ -1,0 +1,23 @@
+/* The commands of fleetctl, one file a noun (cmd_*.c). Each gets its checked command line, tells its own
+ * failures on stderr and returns an enum cli_exit. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+#include "cli/args.h"
+
+extern const struct cli_command cli_tree; /* tree.c: all of them */
+
+int cmd_login(const struct cli_args *args);
+int cmd_agents_list(const struct cli_args *args);
+int cmd_agents_status(const struct cli_args *args);
+int cmd_agents_ping(const struct cli_args *args);
+int cmd_apps_restart(const struct cli_args *args);
+int cmd_apps_config(const struct cli_args *args);
+int cmd_apps_update(const struct cli_args *args);
+int cmd_audit(const struct cli_args *args);
+int cmd_commands_list(const struct cli_args *args);
+int cmd_commands_show(const struct cli_args *args);
+int cmd_commands_cancel(const struct cli_args *args);
+int cmd_commands_abandon(const struct cli_args *args);
+int cmd_commands_wait(const struct cli_args *args);
+
+#endif

@@ -1,0 +1,170 @@
+#include "cli/commands.h"
+
+/* The one place that says which commands there are, what each takes, and what its help says. */
+
+static const struct cli_option login_options[] = {
+	{"url", "URL", "the console, as https://console.example.com", CLI_REQUIRED},
+	{"api-key", "KEY",
+		"your key; asked for on a terminal where the console wants one; - reads it from stdin", 0},
+	{"ca-file", "FILE", "certificate authorities to trust, instead of the system's", 0},
+	{0},
+};
+static const struct cli_option agents_list_options[] = {
+	{"online-only", NULL, "only agents that are connected now", 0},
+	{"json", NULL, "JSON instead of a table", 0},
+	{0},
+};
+static const struct cli_option json_options[] = {
+	{"json", NULL, "JSON instead of text", 0},
+	{0},
+};
+
+#define WAIT_OPTIONS                                                                                         \
+	{"wait", NULL, "wait for the outcome; the exit code tells it", 0},                                   \
+		{"timeout", "TIME", "how long --wait waits, as 30s or 5m (default 5m)", 0},                  \
+	{                                                                                                    \
+		"json", NULL, "the command's record as JSON instead of text", 0                              \
+	}
+
+static const struct cli_option restart_options[] = {WAIT_OPTIONS, {0}};
+static const struct cli_option config_options[] = {
+	{"set", "KEY=VALUE", "set one setting, keeping the type it has", CLI_REPEATABLE},
+	{"set-string", "KEY=VALUE", "set it to a string, whatever it looks like", CLI_REPEATABLE},
+	{"set-json", "KEY=JSON", "set it to a JSON value", CLI_REPEATABLE},
+	{"set-file", "KEY=PATH", "as --set, with the value read from a file, or from stdin (-)",
+		CLI_REPEATABLE},
+	{"unset", "KEY", "remove a setting", CLI_REPEATABLE},
+	{"file", "NAME", "which of the app's config files (default main)", 0},
+	{"restore", "ID", "bring back the file as it was before that command", 0},
+	{"dry-run", NULL, "show what would change, write nothing", 0},
+	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option update_options[] = {
+	{"version", "VERSION", "target version", CLI_REQUIRED},
+	{"artifact", "URL", "where the agent downloads it", CLI_REQUIRED},
+	{"sha256", "HEX", "checksum that the download must have", 0},
+	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option audit_options[] = {
+	{"last", "N", "how many entries, newest first (default 20)", 0},
+	{"agent", "AGENT", "only this agent", 0},
+	{"app", "APP", "only this app", 0},
+	{"category", "NAME", "only agent, restart, config, update, access or system", 0},
+	{"all", NULL, "requests too: who asked for what, when", 0},
+	{"json", NULL, "JSON instead of a table", 0},
+	{0},
+};
+static const struct cli_option commands_list_options[] = {
+	{"last", "N", "how many, newest first (default 20)", 0},
+	{"agent", "AGENT", "only this agent", 0},
+	{"app", "APP", "only this app", 0},
+	{"state", "STATE", "only queued, sent, accepted, running, succeeded, failed, expired, ...", 0},
+	{"json", NULL, "JSON instead of a table", 0},
+	{0},
+};
+static const struct cli_option abandon_options[] = {
+	{"reason", "TEXT", "why it is closed; kept in the audit log", CLI_REQUIRED},
+	{0},
+};
+static const struct cli_option commands_wait_options[] = {
+	{"timeout", "TIME", "how long to wait, as 30s or 5m (default 5m)", 0},
+	{"json", NULL, "the command's record as JSON instead of text", 0},
+	{0},
+};
+
+static const char exit_codes[] =
+	"Exit codes: 0 done, or accepted by the console; 1 nothing was started; 2 wrong usage;\n"
+	"with --wait: 3 it failed, the app is as it was; 4 --timeout passed, it goes on;\n"
+	"5 it failed and the app is not healthy now.\n";
+
+static const struct cli_command agents[] = {
+	{.name = "list",
+		.summary = "Table of all agents",
+		.options = agents_list_options,
+		.run = cmd_agents_list},
+	{.name = "status",
+		.summary = "One agent in detail: metrics and apps",
+		.words = {"AGENT"},
+		.options = json_options,
+		.run = cmd_agents_status},
+	{.name = "ping",
+		.summary = "Ask an agent for a heartbeat now",
+		.words = {"AGENT"},
+		.options = json_options,
+		.run = cmd_agents_ping},
+	{0},
+};
+static const struct cli_command apps[] = {
+	{.name = "restart",
+		.summary = "Restart an app",
+		.words = {"AGENT", "APP"},
+		.options = restart_options,
+		.run = cmd_apps_restart,
+		.more = exit_codes},
+	{.name = "config",
+		.summary = "Change an app's settings",
+		.words = {"AGENT", "APP"},
+		.options = config_options,
+		.run = cmd_apps_config,
+		.more = "Keys: a.b is b inside a; a\\.b is one name with a dot; list[0] an element, list[+] "
+			"appends.\n"
+			"Example: fleetctl apps config agent-001 app-b --set LogLevel=Debug --wait\n\n"
+			"Exit codes: as fleetctl apps restart --help.\n"},
+	{.name = "update",
+		.summary = "Update an app to another version",
+		.words = {"AGENT", "APP"},
+		.options = update_options,
+		.run = cmd_apps_update,
+		.more = "Exit codes: as fleetctl apps restart --help.\n"},
+	{0},
+};
+static const struct cli_command commands[] = {
+	{.name = "list",
+		.summary = "What was asked of apps, newest first",
+		.options = commands_list_options,
+		.run = cmd_commands_list},
+	{.name = "show",
+		.summary = "All that is known of one command",
+		.words = {"ID"},
+		.options = json_options,
+		.run = cmd_commands_show},
+	{.name = "cancel",
+		.summary = "Cancel a command that has not started",
+		.words = {"ID"},
+		.run = cmd_commands_cancel},
+	{.name = "abandon",
+		.summary = "Close a command whose outcome nobody knows",
+		.words = {"ID"},
+		.options = abandon_options,
+		.run = cmd_commands_abandon},
+	{.name = "wait",
+		.summary = "Wait for the outcome of a command; the exit code tells it",
+		.words = {"ID"},
+		.options = commands_wait_options,
+		.run = cmd_commands_wait,
+		.more = "Exit codes: as fleetctl apps restart --help.\n"},
+	{0},
+};
+static const struct cli_command top[] = {
+	{.name = "login",
+		.summary = "Save the console's URL and your key",
+		.options = login_options,
+		.run = cmd_login},
+	{.name = "agents", .summary = "See the servers", .children = agents},
+	{.name = "apps", .summary = "Manage the apps on a server", .children = apps},
+	{.name = "audit", .summary = "Who changed what, when", .options = audit_options, .run = cmd_audit},
+	{.name = "commands",
+		.summary = "Follow and cancel what was asked",
+		.children = commands,
+		.more = "ID is a command's last six digits, as other commands print them, or more of it.\n"},
+	{0},
+};
+
+const struct cli_command cli_tree = {
+	.name = "fleetctl",
+	.summary = "Manage apps on many servers through a Fleet console",
+	.children = top,
+	.more = "Begin with: fleetctl login --url URL\nMore on each: fleetctl COMMAND --help\n",
+};
