@@ -1,0 +1,767 @@
+#!/usr/bin/python3
+"""fleetctl against a fake console: what a person reads, what a script gets, what the console is asked. TAP."""
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from fake_console import Answer, FakeConsole, Stream, ago, problem  # noqa: E402
+
+FLEETCTL = os.path.join(os.environ.get("FLEET_STAGE", "/usr"), "bin/fleetctl")
+DEADLINE = 30  # for anything that must end
+
+ID = "0193587a-1111-7000-8000-0000007c31e0"
+AGENT = {
+    "agentId": "agent-001", "hostname": "srv-alpha", "isOnline": True, "connectedSince": ago(3 * 3600 + 5),
+    "lastSeen": ago(2), "agentVersion": "0.1.0",
+    "os": {"id": "debian", "version": "12", "name": "Debian GNU/Linux 12 (bookworm)", "kernel": "6.1.0", "arch": "x86_64"},
+    "metrics": {"cpuPercent": 23.4, "memoryUsedBytes": 128 << 20, "memoryTotalBytes": 2048 << 20, "load1": 0.5,
+                "load5": 0.25, "load15": 0.1, "uptimeSeconds": 3 * 86400,
+                "disks": [{"mount": "/", "usedBytes": 5 << 30, "totalBytes": 40 << 30}]},
+    "apps": [{"id": "app-a", "status": "running", "health": "healthy", "version": "2.1.0", "pid": 4127,
+              "memoryBytes": 12 << 20, "since": ago(9 * 60)},
+             {"id": "app-b", "status": "failed", "health": "unhealthy", "healthMessage": "GET /health: 503",
+              "message": "exited 1"}],
+    "drivers": [{"name": "bad", "version": "1", "roles": [], "error": "no symbol fleet_driver_v1"}],
+    "problems": [{"file": "x.yaml", "line": 3, "column": 1, "message": "id is missing"}],
+}
+OFFLINE = {"agentId": "agent-002", "hostname": "srv-beta", "isOnline": False, "lastSeen": ago(8 * 60 + 5),
+           "metrics": {"cpuPercent": 50, "memoryUsedBytes": 1 << 20}, "apps": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
+
+
+def command(action="restart-app", state="queued", **more):
+    return {"commandId": ID, "command": action, "agentId": "agent-001", "appId": "app-a", "actor": "operator@cli",
+            "state": state, "createdAt": "2026-11-24T02:19:07.000Z", **more}
+
+
+RESTARTED = command(state="succeeded", success=True, message="Running, healthy, pid 4127 (was 3980), down 1.2 s",
+                    appStatus="running", appHealthy=True,
+                    verified=True, pid=4127, previousPid=3980, downMs=1200, startedAt="2026-11-24T02:19:07.100Z",
+                    finishedAt="2026-11-24T02:19:08.500Z",
+                    steps=[{"step": "restart", "ok": True, "startedAt": "2026-11-24T02:19:07.100Z",
+                            "finishedAt": "2026-11-24T02:19:08.300Z"},
+                           {"step": "health", "ok": True, "message": "is-active"}])
+FAILED = command(state="failed", success=False, message="exited 1 after 0.4 s", errorCode="service-failed",
+                 appStatus="failed", appHealthy=False, logLines=["one", "two", "three", "four", "five",
+                                                                  "bind: address\talready in use\x1b[31m"])
+PUSHED = command("push-config", "succeeded", success=True, appStatus="running", appHealthy=True, verified=True, pid=2,
+                 previousPid=1, downMs=900, message="restarted, healthy", changedKeys=["LogLevel"], file="main", hash="sha256:00",
+                 diff=[{"key": "LogLevel", "before": "Info", "after": "Debug"}],
+                 steps=[{"step": "write", "ok": True}, {"step": "restart", "ok": True}])
+CONFIG = ["apps", "config", "agent-001", "app-a"]
+RESTART = ["apps", "restart", "agent-001", "app-a"]
+UPDATE = ["apps", "update", "agent-001", "app-a", "--version", "2.1.0", "--artifact", "https://x/a.tgz"]
+POST_RESTART = "POST /api/agents/agent-001/restart-app"
+POST_CONFIG = "POST /api/agents/agent-001/push-config"
+POST_UPDATE = "POST /api/agents/agent-001/update-app"
+GET_COMMAND = "GET /api/commands/" + ID
+NO_STREAM = {"GET /api/events": problem(404, "not-found", "no events here")}
+
+
+def waited(post, end, first=None):
+    """Routes of a command that ends as END, seen by asking."""
+    return {post: Answer(202, first or command(end["command"], "sent")), GET_COMMAND: Answer(body=end), **NO_STREAM}
+
+
+NOT_FOUND = {"GET /api/agents": Answer(body=[AGENT, OFFLINE]), "GET /api/agents/agent-001": Answer(body=AGENT)}
+NO_AGENT = problem(404, "agent-not-found", "no agent has this id")
+NO_APP = problem(404, "app-not-found", "no such app")
+SENT = "Restart command sent to app-a on agent-001.\n"
+PUSH = "Config pushed to app-a on agent-001: LogLevel\n"
+NEXT = "  Next: fleetctl commands show 7c31e0\n"
+
+# name, arguments, routes, stdout, stderr, exit code[, body of the (last) POST]
+CASES = [
+    ("agents list is the contract's table", ["agents", "list"],
+     {"GET /api/agents": Answer(body=[AGENT, OFFLINE])},
+     "AGENT ID   HOSTNAME   STATUS     CPU  MEM (MB)  APPS\n"
+     "agent-001  srv-alpha  online   23.4%       128     2\n"
+     "agent-002  srv-beta   offline      -         -     3\n", "", 0),
+    ("agents list --online-only asks for those", ["agents", "list", "--online-only"],
+     {"GET /api/agents?status=online": Answer(body=[])},
+     "AGENT ID  HOSTNAME  STATUS  CPU  MEM (MB)  APPS\n", "No agent is online yet.\n", 0),
+    ("agents list without agents", ["agents", "list"], {"GET /api/agents": Answer(body=[])},
+     "AGENT ID  HOSTNAME  STATUS  CPU  MEM (MB)  APPS\n", "No agent has registered yet.\n", 0),
+    ("agents list aligns by what is seen and obeys no escapes", ["agents", "list"],
+     {"GET /api/agents": Answer(body=[{"agentId": "é日本", "hostname": "\x1b]0;gone\x07\nroot", "isOnline": True},
+                                      {"agentId": "a", "hostname": "b", "isOnline": False}])},
+     "AGENT ID  HOSTNAME        STATUS   CPU  MEM (MB)  APPS\n"
+     "é日本     ?]0;gone??root  online     -         -     -\n"
+     "a         b               offline    -         -     -\n", "", 0),
+    ("agents list follows pages", ["agents", "list"],
+     {"GET /api/agents": Answer(body=[AGENT], headers={"Link": '<{url}/api/agents?cursor=x>; rel="next"'}),
+      "GET /api/agents?cursor=x": Answer(body=[OFFLINE])},
+     "AGENT ID   HOSTNAME   STATUS     CPU  MEM (MB)  APPS\n"
+     "agent-001  srv-alpha  online   23.4%       128     2\n"
+     "agent-002  srv-beta   offline      -         -     3\n", "", 0),
+    ("agents list --json is one array over all pages", ["agents", "list", "--json"],
+     {"GET /api/agents": Answer(body=[{"agentId": "a", "isOnline": True, "apps": [{"id": "x"}]}],
+                                headers={"Link": '<{url}/api/agents?cursor=x>; rel="next"'}),
+      "GET /api/agents?cursor=x": Answer(body=[{"agentId": "b\u009b2J", "isOnline": False, "note": None}])},
+     '[\n  {"agentId": "a", "isOnline": true, "apps": [{"id": "x"}]},\n'
+     '  {"agentId": "b\\u009b2J", "isOnline": false, "note": null}\n]\n', "", 0),
+    ("agents list --json without agents", ["agents", "list", "--json"], {"GET /api/agents": Answer(body=[])},
+     "[]\n", "", 0),
+    ("agents status", ["agents", "status", "agent-001"], {"GET /api/agents/agent-001": Answer(body=AGENT)},
+     "Agent     agent-001\n"
+     "Status    online for 3 h\n"
+     "Hostname  srv-alpha\n"
+     "OS        Debian GNU/Linux 12 (bookworm), kernel 6.1.0, x86_64\n"
+     "Version   0.1.0\n"
+     "CPU       23.4%\n"
+     "Memory    128 of 2048 MB\n"
+     "Load      0.50, 0.25, 0.10\n"
+     "Disk      /: 5.0 GB of 40.0 GB\n"
+     "Uptime    3 d\n"
+     "Driver bad is not usable: no symbol fleet_driver_v1\n"
+     "Refused: x.yaml:3: id is missing\n"
+     "\n"
+     "APP    STATUS   HEALTH     VERSION   PID  MEM (MB)  SINCE\n"
+     "app-a  Running  healthy    2.1.0    4127        12  9 min\n"
+     "app-b  Failed   unhealthy  -           -         -  -\n"
+     "app-b: exited 1\n"
+     "app-b: GET /health: 503\n", "", 0),
+    ("agents status --json", ["agents", "status", "agent-001", "--json"],
+     {"GET /api/agents/agent-001": Answer(body={"agentId": "agent-001", "apps": []})},
+     '{\n  "agentId": "agent-001",\n  "apps": []\n}\n', "", 0),
+    ("an agent that is nearly right is suggested", ["agents", "status", "agnt-001"],
+     {**NOT_FOUND, "GET /api/agents/agnt-001": NO_AGENT},
+     "", "Agent 'agnt-001' not found. Did you mean agent-001?\n", 1),
+    ("an agent like no other", ["agents", "status", "zebra"], {**NOT_FOUND, "GET /api/agents/zebra": NO_AGENT},
+     "", "Agent 'zebra' not found. Which there are: fleetctl agents list\n", 1),
+    ("an agent id that cannot be one reaches no URL", ["agents", "status", "../version"], {},
+     "", "Agent '../version' not found. An agent id has letters, digits, '.', '_' and '-' only\n", 1),
+    ("agents ping of a silent agent", ["agents", "ping", "agent-001"],
+     {"POST /api/agents/agent-001/ping": problem(504, "unavailable", "agent-001 is offline")},
+     "", "The console answered 504: agent-001 is offline\n", 1),
+    ("audit shows what was done, not what was asked", ["audit", "--last", "2"],
+     {"GET /api/audit?limit=2&requests=false": Answer(body=[
+         {"seq": 4, "timestamp": "2026-11-24T02:19:08.500Z", "category": "restart", "agentId": "agent-001",
+          "actor": "operator@cli", "message": "app-a restarted on agent-001 by operator@cli"},
+         {"seq": 3, "timestamp": "2026-11-24T02:19:07Z", "category": "request", "message": "asked"}],
+         headers={"Link": '<{url}/api/audit?cursor=3>; rel="next"'}),
+      "GET /api/audit?cursor=3": Answer(body=[
+          {"seq": 2, "timestamp": "2026-11-23T01:00:00Z", "category": "agent", "agentId": "agent-001",
+           "message": "agent registered (version 0.1.0)"}, {"seq": 1, "category": "system", "message": "not shown"}])},
+     "TIME                 AGENT      CATEGORY  ACTOR         MESSAGE\n"
+     "2026-11-24 02:19:08  agent-001  restart   operator@cli  app-a restarted on agent-001 by operator@cli\n"
+     "2026-11-23 01:00:00  agent-001  agent     -             agent registered (version 0.1.0)\n", "", 0),
+    ("audit --all shows requests", ["audit", "--all", "--last", "5", "--agent", "a&b", "--app", "c"],
+     {"GET /api/audit?limit=5&agentId=a%26b&appId=c": Answer(body=[
+         {"timestamp": "2026-11-24T02:19:07Z", "category": "request", "agentId": "x", "message": "asked"}])},
+     "TIME                 AGENT  CATEGORY  ACTOR  MESSAGE\n"
+     "2026-11-24 02:19:07  x      request   -      asked\n", "", 0),
+    ("audit --json", ["audit", "--json"], {"GET /api/audit?limit=20&requests=false": Answer(body=[{"seq": 1, "details": {}}])},
+     '[\n  {"seq": 1, "details": {}}\n]\n', "", 0),
+    ("audit of an agent that is not there", ["audit", "--agent", "agnt-001"], {**NOT_FOUND, "GET /api/audit": NO_AGENT},
+     "", "Agent 'agnt-001' not found. Did you mean agent-001?\n", 1),
+    ("commands list", ["commands", "list", "--last", "1", "--state", "failed"],
+     {"GET /api/commands?limit=1&state=failed": Answer(body=[FAILED, RESTARTED])},
+     "ID      ASKED                COMMAND      AGENT      APP    STATE   ACTOR         MESSAGE\n"
+     "7c31e0  2026-11-24 02:19:07  restart-app  agent-001  app-a  failed  operator@cli  exited 1 after 0.4 s\n", "", 0),
+    ("commands show", ["commands", "show", "7c31e0"], {"GET /api/commands/7c31e0": Answer(body=RESTARTED)},
+     "Restart of app-a on agent-001: succeeded [7c31e0]\n"
+     "  Id         " + ID + "\n"
+     "  Asked by   operator@cli\n"
+     "  Asked      2026-11-24 02:19:07\n"
+     "  Started    2026-11-24 02:19:07\n"
+     "  Finished   2026-11-24 02:19:08\n"
+     "  Took       1.4 s\n"
+     "  Result     Running, healthy, pid 4127 (was 3980), down 1.2 s\n"
+     "  App        Running, healthy, pid 4127 (was 3980), down 1.2 s\n"
+     "  Steps\n"
+     "    ok      restart, 1.2 s\n"
+     "    ok      health: is-active\n", "", 0),
+    ("commands show of a failure has the log", ["commands", "show", "7c31e0"],
+     {"GET /api/commands/7c31e0": Answer(body=dict(FAILED, diff=PUSHED["diff"]))},
+     "Restart of app-a on agent-001: failed [7c31e0]\n"
+     "  Id         " + ID + "\n"
+     "  Asked by   operator@cli\n"
+     "  Asked      2026-11-24 02:19:07\n"
+     "  Result     exited 1 after 0.4 s\n"
+     "  Error      service-failed\n"
+     "  App        Failed, not healthy\n"
+     "  Changes\n"
+     "    LogLevel: Info → Debug\n"
+     "  Log\n"
+     "    one\n    two\n    three\n    four\n    five\n    bind: address already in use?[31m\n", "", 0),
+    ("commands show of an id that is not there", ["commands", "show", "123456"],
+     {"GET /api/commands/123456": problem(404, "command-not-found", "none")},
+     "", "Command '123456' not found. Which there are: fleetctl commands list\n", 1),
+    ("commands show of what is no id", ["commands", "show", "../agents"], {},
+     "", "Command '../agents' not found. An id is the last six digits of a command, or more of them\n", 1),
+    ("commands cancel", ["commands", "cancel", "7c31e0"],
+     {"DELETE /api/commands/7c31e0": Answer(body=command(state="cancelled"))},
+     "Cancelled: Restart of app-a on agent-001 [7c31e0]\n", "", 0),
+    ("commands abandon", ["commands", "abandon", "7c31e0", "--reason", "server burnt"],
+     {"DELETE /api/commands/7c31e0?abandon=server%20burnt": Answer(body=command(state="cancelled"))},
+     "Closed: Restart of app-a on agent-001 [7c31e0]\n", "", 0),
+    ("commands cancel of a running one", ["commands", "cancel", "7c31e0"],
+     {"DELETE /api/commands/7c31e0": problem(409, "conflict", "it is running already")},
+     "", "The console answered 409: it is running already\n", 1),
+    ("commands wait of one that has failed", ["commands", "wait", "7c31e0"],
+     {"GET /api/commands/7c31e0": Answer(body=dict(FAILED, logLines=[]))},
+     "", "Restart failed for app-a on agent-001: exited 1 after 0.4 s\n"
+     "  app-a is Failed. Next: fleetctl commands show 7c31e0\n", 5),
+    ("restart is accepted", RESTART, {POST_RESTART: Answer(202, command(state="sent"))}, SENT, "", 0, {"appId": "app-a"}),
+    ("restart --json prints the record", RESTART + ["--json"], {POST_RESTART: Answer(202, {"commandId": ID})},
+     '{\n  "commandId": "%s"\n}\n' % ID, "", 0),
+    ("restart of an app on an offline agent tells how to take it back", RESTART,
+     {POST_RESTART: Answer(202, command(expiresAt="2030-01-02T02:29:00.000Z")),
+      "GET /api/agents/agent-001": Answer(body=dict(OFFLINE))},
+     SENT, "  Queued: agent-001 has been offline for 8 min; it runs if the agent is back before 2030-01-02 02:29. "
+     "Cancel: fleetctl commands cancel 7c31e0\n", 0),
+    ("restart queued for an agent that is there needs no hint", RESTART,
+     {POST_RESTART: Answer(202, command()), "GET /api/agents/agent-001": Answer(body=AGENT)}, SENT, "", 0),
+    ("restart --wait of one that has ended when it is asked for", RESTART + ["--wait"], waited(POST_RESTART, RESTARTED),
+     SENT + "Running, healthy, pid 4127 (was 3980), down 1.2 s [7c31e0]\n", "", 0),
+    ("restart --wait tells of failure, with the log", RESTART + ["--wait"], waited(POST_RESTART, FAILED),
+     SENT, "Restart failed for app-a on agent-001: exited 1 after 0.4 s\n"
+     "    two\n    three\n    four\n    five\n    bind: address already in use?[31m\n"
+     "  app-a is Failed. Next: fleetctl commands show 7c31e0\n", 5),
+    ("restart --wait of an app that stays healthy", RESTART + ["--wait"],
+     waited(POST_RESTART, command(state="failed", message="not allowed here", errorCode="not-allowed-by-server")),
+     SENT, "Restart failed for app-a on agent-001: not allowed here\n" + NEXT, 3),
+    ("restart --wait --json", RESTART + ["--wait", "--json"],
+     waited(POST_RESTART, command(state="failed", appHealthy=False)),
+     "{\n" + ",\n".join('  "%s": %s' % (k, json.dumps(v)) for k, v in command(state="failed", appHealthy=False).items())
+     + "\n}\n", "", 5),
+    ("restart --wait that expires", RESTART + ["--wait"],
+     waited(POST_RESTART, command(state="expired", message="agent-001 was not there before 02:29")),
+     SENT, "Restart expired for app-a on agent-001: agent-001 was not there before 02:29\n" + NEXT, 3),
+    ("restart --wait that is cancelled", RESTART + ["--wait"], waited(POST_RESTART, command(state="cancelled")),
+     SENT, "Restart cancelled for app-a on agent-001\n" + NEXT, 3),
+    ("restart --wait whose end nobody knows", RESTART + ["--wait"],
+     waited(POST_RESTART, command(state="unknown", message="no word from the server")),
+     SENT, "Restart ended unknown for app-a on agent-001: no word from the server\n" + NEXT, 3),
+    ("restart --wait that the console forgets", RESTART + ["--wait"],
+     {POST_RESTART: Answer(202, command(state="sent")), GET_COMMAND: problem(404, "not-found", "none"), **NO_STREAM},
+     SENT, "Command '%s' not found. Which there are: fleetctl commands list\n" % ID, 1),
+    ("restart of an app that is nearly right", ["apps", "restart", "agent-001", "app-x"],
+     {**NOT_FOUND, POST_RESTART: NO_APP}, "", "App 'app-x' not found on agent-001. Did you mean app-a?\n", 1),
+    ("restart of an app like no other", ["apps", "restart", "agent-001", "zebra"], {**NOT_FOUND, POST_RESTART: NO_APP},
+     "", "App 'zebra' not found on agent-001. Which there are: fleetctl agents status agent-001\n", 1),
+    ("restart on an agent that is not there", ["apps", "restart", "agnt-001", "app-a"],
+     {**NOT_FOUND, "POST /api/agents/agnt-001/restart-app": NO_AGENT},
+     "", "Agent 'agnt-001' not found. Did you mean agent-001?\n", 1),
+    ("config is the contract's sentence", CONFIG + ["--set", "LogLevel=Debug"],
+     {POST_CONFIG: Answer(202, command("push-config", "sent"))}, PUSH, "", 0,
+     {"appId": "app-a", "settings": {"LogLevel": "Debug"}}),
+    ("config takes every kind of setting", CONFIG + ["--set", "a=1", "--set-string", "b=2", "--set-json", "c=[3]",
+                                                     "--unset", "d", "--file", "env", "--set-json", 'e="5"'],
+     {POST_CONFIG: Answer(202, command("push-config", "sent"))},
+     "Config pushed to app-a on agent-001: a, b, c, d, e\n", "", 0,
+     {"appId": "app-a", "settings": {"a": "1", "c": [3]}, "stringSettings": {"b": "2", "e": "5"}, "unset": ["d"],
+      "file": "env"}),
+    ("config --wait shows what changed and the way back", CONFIG + ["--set", "LogLevel=Debug", "--wait"],
+     waited(POST_CONFIG, PUSHED),
+     PUSH + "LogLevel: Info → Debug, restarted, healthy [7c31e0]. "
+     "Back: fleetctl apps config agent-001 app-a --restore 7c31e0\n", "", 0),
+    ("config --wait of several keys", CONFIG + ["--set", "a=1", "--unset", "b", "--set", "c=3", "--wait"],
+     waited(POST_CONFIG, dict(PUSHED, message="reloaded, healthy", diff=[
+         {"key": "a", "after": "1"}, {"key": "b", "before": "x\x1b[2J"},
+         {"key": "c", "masked": True, "before": "***", "after": "***"}])),
+     "Config pushed to app-a on agent-001: a, b, c\na: (not set) → 1\nb: x?[2J → (not set)\nc: (hidden) → (hidden)\n"
+     "reloaded, healthy [7c31e0]. Back: fleetctl apps config agent-001 app-a --restore 7c31e0\n", "", 0),
+    ("config --wait of a stopped app is not verified", CONFIG + ["--set", "LogLevel=Debug", "--wait"],
+     waited(POST_CONFIG, dict(PUSHED, verified=False, appStatus="stopped",
+                              message="written; the app was stopped and stays stopped: not verified")),
+     PUSH + "LogLevel: Info → Debug, written; the app was stopped and stays stopped: not verified [7c31e0]. "
+     "Back: fleetctl apps config agent-001 app-a --restore 7c31e0\n", "", 0),
+    ("config --wait that changes nothing", CONFIG + ["--set", "LogLevel=Debug", "--wait"],
+     waited(POST_CONFIG, dict(PUSHED, diff=[], changedKeys=[],
+                              message="nothing to change: /etc/a.json says that already; nothing was restarted")),
+     PUSH + "Nothing to change: /etc/a.json says that already; nothing was restarted [7c31e0]\n", "", 0),
+    ("config --dry-run waits and writes nothing", CONFIG + ["--set", "LogLevel=Debug", "--dry-run"],
+     waited(POST_CONFIG, dict(PUSHED, message="dry run: 1 setting would change; nothing was written")),
+     "Dry run of a config push to app-a on agent-001: LogLevel\n"
+     "LogLevel: Info → Debug, nothing was written [7c31e0]\n", "", 0,
+     {"appId": "app-a", "settings": {"LogLevel": "Debug"}, "dryRun": True}),
+    ("config --wait that is rolled back", CONFIG + ["--set", "LogLevel=x", "--wait"],
+     waited(POST_CONFIG, dict(PUSHED, state="failed", message="exited 1 after 0.4 s. Rolled back: Running, healthy",
+                              rolledBack=True, logLines=["bad level"])),
+     PUSH, "Config push failed for app-a on agent-001: exited 1 after 0.4 s\n"
+     "    bad level\n  Rolled back: Running, healthy. Next: fleetctl commands show 7c31e0\n", 3),
+    ("config --wait that is not rolled back", CONFIG + ["--set", "LogLevel=x", "--wait"],
+     waited(POST_CONFIG, dict(PUSHED, state="failed", appStatus="failed", appHealthy=False,
+                              message="no space. Not rolled back: no space either")),
+     PUSH, "Config push failed for app-a on agent-001: no space\n"
+     "  Not rolled back: no space either. Next: fleetctl commands show 7c31e0\n", 5),
+    ("config --restore names a command by its last digits", CONFIG + ["--restore", "7c31e0"],
+     {"GET /api/commands/7c31e0": Answer(body=PUSHED), POST_CONFIG: Answer(202, command("push-config", "sent"))},
+     "Config pushed to app-a on agent-001: LogLevel, as before 7c31e0\n", "", 0, {"appId": "app-a", "restoreOf": ID, "file": "main"}),
+    ("config --restore of a command that is not there", CONFIG + ["--restore", "123456"],
+     {"GET /api/commands/123456": problem(404, "command-not-found", "none")},
+     "", "Command '123456' not found. Which there are: fleetctl commands list\n", 1),
+    ("config refused by the console names the field", CONFIG + ["--set", "a=1"],
+     {POST_CONFIG: problem(422, "not-allowed-by-server", "this key may not be changed", field="settings.a")},
+     "", "The console answered 422: this key may not be changed (settings.a)\n", 1),
+    ("update is the contract's sentence", UPDATE, {POST_UPDATE: Answer(202, command("update-app", "sent"))},
+     "Update command sent: app-a → v2.1.0 on agent-001.\n", "", 0,
+     {"appId": "app-a", "version": "2.1.0", "artifactUrl": "https://x/a.tgz"}),
+    ("update --wait that fails its health check", UPDATE + ["--sha256", "00", "--wait"],
+     waited(POST_UPDATE, command("update-app", "failed", message="health check failed: GET /health: 503 for 10 s",
+                                 rolledBack=True, fromVersion="2.0.0", appStatus="running", appHealthy=True)),
+     "Update command sent: app-a → v2.1.0 on agent-001.\n",
+     "Update failed for app-a on agent-001: health check failed\n"
+     "  GET /health: 503 for 10 s. Rolled back: 2.0.0 is Running, healthy. Next: fleetctl commands show 7c31e0\n", 3,
+     {"appId": "app-a", "version": "2.1.0", "artifactUrl": "https://x/a.tgz", "sha256": "00"}),
+    ("update --wait that works", UPDATE + ["--wait"],
+     waited(POST_UPDATE, command("update-app", "succeeded", toVersion="2.1.0", appStatus="running", appHealthy=True,
+                                 downMs=500)),
+     "Update command sent: app-a → v2.1.0 on agent-001.\napp-a is v2.1.0: Running, healthy, down 0.5 s [7c31e0]\n",
+     "", 0),
+    ("a key that the console refuses", ["agents", "list"], {"GET /api/agents": problem(401, "unauthenticated", "no such key")},
+     "", "Authentication failed: no such key.\n  Use another key: fleetctl login --url {url} --api-key KEY\n", 1),
+    ("a key that may not do it", RESTART, {POST_RESTART: problem(403, "forbidden", "a viewer changes nothing")},
+     "", "Authentication failed: a viewer changes nothing.\n  Use another key: fleetctl login --url {url} --api-key KEY\n", 1),
+    ("an unknown error is status and body", ["agents", "list"],
+     {"GET /api/agents": Answer(500, b"<h1>boom</h1>\r\n\x1b[2J", "text/html")},
+     "", "The console answered 500:\n  <h1>boom</h1>\n  ?[2J\n", 1),
+    ("an error without a body", ["agents", "list"], {"GET /api/agents": Answer(503, b"", "text/plain")},
+     "", "The console answered 503:\n  (nothing)\n", 1),
+    ("an answer that is no JSON", ["agents", "list"], {"GET /api/agents": Answer(200, b"<html>", "text/html")},
+     "", re.compile(r"The console answered 200, but not with JSON: .*\. Is http://127.0.0.1:\d+ a Fleet console\?\n"), 1),
+    ("an answer that is no list", ["agents", "list"], {"GET /api/agents": Answer(body={"a": 1})},
+     "", "The console answered with something else than a list. Is {url} a Fleet console?\n", 1),
+    ("no settings at all", CONFIG, {},
+     "", "Nothing to change: --set KEY=VALUE, --unset KEY or --restore ID is missing.\n"
+     "  How it is meant: fleetctl apps config --help\n", 2),
+    ("settings and a restore", CONFIG + ["--set", "a=1", "--restore", "7c31e0"], {},
+     "", "--restore brings back a whole file: it goes without --set and --unset.\n"
+     "  How it is meant: fleetctl apps config --help\n", 2),
+    ("a setting without a value", CONFIG + ["--set", "a"], {},
+     "", "--set takes KEY=VALUE, not 'a'.\n  How it is meant: fleetctl apps config --help\n", 2),
+    ("a timeout that is no time", RESTART + ["--wait", "--timeout", "soon"], {},
+     "", "--timeout takes a time such as 30s or 5m, not 'soon'.\n  How it is meant: fleetctl apps restart --help\n", 2),
+    ("an unknown command", ["agnts"], {},
+     "", "Unknown command 'agnts'. Did you mean 'fleetctl agents'?\n  How it is meant: fleetctl --help\n", 2),
+    ("a missing word", ["apps", "restart", "agent-001"], {},
+     "", "APP is missing.\n  How it is meant: fleetctl apps restart --help\n", 2),
+]
+
+
+class Fleetctl:
+    """One home directory, with or without a configuration."""
+
+    def __init__(self, url=None, key=None):
+        self.home = tempfile.mkdtemp(prefix="fleetctl-test-")
+        self.config = os.path.join(self.home, ".config/fleetctl/config.json")
+        self.env = {"HOME": self.home, "TZ": "UTC", "LC_ALL": "C", "PATH": os.environ.get("PATH", ""), "TERM": "xterm"}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+        if url:
+            os.makedirs(os.path.dirname(self.config))
+            with open(os.open(self.config, os.O_CREAT | os.O_WRONLY, 0o600), "w") as f:
+                json.dump({"consoleUrl": url, **({"apiKey": key} if key else {})}, f)
+
+    def start(self, args, **more):
+        return subprocess.Popen([FLEETCTL] + args, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                **{"stdin": subprocess.DEVNULL, **more})
+
+    def run(self, args, **more):
+        done = subprocess.run([FLEETCTL] + args, env=self.env, capture_output=True, timeout=DEADLINE,
+                              **({} if "input" in more else {"stdin": subprocess.DEVNULL}), **more)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def close(self):
+        shutil.rmtree(self.home)
+
+
+class Tap:
+    count = failed = 0
+
+    def check(self, name, problems):
+        self.count += 1
+        self.failed += bool(problems)
+        print("%sok %d - %s" % ("not " if problems else "", self.count, name), flush=True)
+        for p in problems:
+            print("# " + p.replace("\n", "\n# "), flush=True)
+
+
+def differences(**pairs):
+    return ["%s is %r\nnot %r" % (k, got, want) for k, (got, want) in pairs.items()
+            if not (want.fullmatch(got) if isinstance(want, re.Pattern) else got == want)]
+
+
+def run_case(case):
+    name, args, routes, stdout, stderr, code = case[:6]
+    console = FakeConsole(routes)
+    cli = Fleetctl(console.url)
+    try:
+        got = cli.run(args)
+        if isinstance(stderr, str):
+            stderr = stderr.replace("{url}", console.url)
+        problems = differences(code=(got[0], code), stdout=(got[1], stdout), stderr=(got[2], stderr))
+        if len(case) > 6:
+            bodies = [json.loads(r[3]) for r in console.requests if r[0] == "POST"]
+            problems += differences(body=(bodies, [case[6]]))
+        problems += ["no X-Fleet-Client: cli in %s %s" % r[:2] for r in console.requests
+                     if r[2].get("X-Fleet-Client") != "cli"]
+        return problems
+    finally:
+        console.close()
+        cli.close()
+
+
+# --- what a table cannot say: each a function that returns its problems ------------------------------------------
+
+def not_configured():
+    """without a configuration every command says how to get one"""
+    cli = Fleetctl()
+    try:
+        return sum((differences(**{args[0]: (cli.run(args), (1, "", "Not configured. Run 'fleetctl login' first.\n"))})
+                    for args in (["agents", "list"], ["audit"], RESTART, ["commands", "show", "123456"])), [])
+    finally:
+        cli.close()
+
+
+def unreachable():
+    """a console that is not there is told with its URL"""
+    cli = Fleetctl("http://127.0.0.1:1")
+    try:
+        code, out, err = cli.run(["agents", "list"])
+        return differences(code=(code, 1), stdout=(out, ""), stderr=(err, re.compile(
+            r"Cannot reach http://127.0.0.1:1: .+\.\n  Is the console running there\? "
+            r"Another one: fleetctl login --url URL\n")))
+    finally:
+        cli.close()
+
+
+def wide_configuration():
+    """a configuration that others may read is used with a warning"""
+    console = FakeConsole({"GET /api/agents": Answer(body=[])})
+    cli = Fleetctl(console.url, "sk-1")
+    try:
+        os.chmod(cli.config, 0o644)
+        code, out, err = cli.run(["agents", "list", "--json"])
+        return differences(code=(code, 0), stdout=(out, "[]\n"), stderr=(
+            err, "Warning: others may read %s, which holds your key. Close it: chmod 600 %s\n" % (cli.config, cli.config)),
+            key=(console.requests[0][2].get("Authorization"), "Bearer sk-1"))
+    finally:
+        console.close()
+        cli.close()
+
+
+def foreign_configuration():
+    """somebody else's configuration is neither read nor written"""
+    if os.geteuid() != 0:
+        return None
+    console = FakeConsole({"GET /api/version": Answer(body={"version": "1"}), "GET /api/agents": Answer(body=[])})
+    cli = Fleetctl(console.url)
+    try:
+        os.chown(cli.config, 12345, 12345)
+        found = cli.run(["agents", "list"])
+        saved = cli.run(["login", "--url", console.url])
+        sentence = "%s belongs to user id 12345, not to you: it is neither read nor written." % cli.config
+        return differences(read=(found, (1, "", sentence + " Write it anew: fleetctl login --url URL\n")),
+                           login=(saved, (1, "Logged in to %s (Fleet 1).\n" % console.url, sentence + "\n")))
+    finally:
+        console.close()
+        cli.close()
+
+
+def version_answer():
+    return {"GET /api/version": Answer(body={"version": "0.1.0"}), "GET /api/agents": Answer(body=[])}
+
+
+def login_open():
+    """login to a console that wants no key saves the URL, mode 600"""
+    console = FakeConsole(version_answer())
+    cli = Fleetctl()
+    try:
+        got = cli.run(["login", "--url", console.url + "/"])
+        with open(cli.config, encoding="utf-8") as f:
+            saved = json.load(f)
+        return differences(login=(got, (0, "Logged in to %s (Fleet 0.1.0).\nSaved in %s.\n" % (console.url, cli.config), "")),
+                           config=(saved, {"consoleUrl": console.url}),
+                           mode=(os.stat(cli.config).st_mode & 0o777, 0o600))
+    finally:
+        console.close()
+        cli.close()
+
+
+def login_xdg():
+    """XDG_CONFIG_HOME is honoured"""
+    console = FakeConsole(version_answer())
+    cli = Fleetctl()
+    try:
+        cli.env["XDG_CONFIG_HOME"] = cli.home + "/xdg"
+        code = cli.run(["login", "--url", console.url])[0]
+        return differences(code=(code, 0), there=(os.path.exists(cli.home + "/xdg/fleetctl/config.json"), True),
+                           not_there=(os.path.exists(cli.config), False))
+    finally:
+        console.close()
+        cli.close()
+
+
+def login_keys():
+    """login with a key: given, from stdin, wrong, missing without a terminal"""
+    console = FakeConsole(version_answer(), key="sk-right")
+    cli = Fleetctl()
+    url = console.url
+    problems = []
+    try:
+        again = "  Use another key: fleetctl login --url %s --api-key KEY\n" % url
+        problems += differences(missing=(cli.run(["login", "--url", url]), (
+            1, "", "Authentication failed: the console wants an API key, and there is no terminal to ask for it.\n"
+            "  Give one: fleetctl login --url %s --api-key KEY (or --api-key - to read it from stdin)\n" % url)))
+        problems += differences(wrong=(cli.run(["login", "--url", url, "--api-key", "sk-wrong"]), (
+            1, "", "Authentication failed: this console wants an API key.\n" + again)))
+        problems += differences(nothing_saved=(os.path.exists(cli.config), False))
+        problems += differences(stdin=(cli.run(["login", "--url", url, "--api-key", "-"], input=b"sk-right\n")[0], 0))
+        with open(cli.config, encoding="utf-8") as f:
+            problems += differences(config=(json.load(f), {"consoleUrl": url, "apiKey": "sk-right"}))
+        problems += differences(used=(cli.run(["agents", "list", "--json"]), (0, "[]\n", "")))
+        problems += differences(given=(cli.run(["login", "--url", url, "--api-key", "sk-right"])[0], 0))
+        return problems
+    finally:
+        console.close()
+        cli.close()
+
+
+def login_no_console():
+    """login to something else than a console saves nothing"""
+    console = FakeConsole({"GET /api/version": Answer(200, b"<html>hello", "text/html")})
+    cli = Fleetctl()
+    try:
+        got = cli.run(["login", "--url", console.url])
+        bad = cli.run(["login", "--url", "localhost:5000"])
+        return differences(html=(got, (1, "", "%s is no Fleet console: it answered 200 to a question for its version. "
+                                       "Check the URL.\n" % console.url)),
+                           bad=(bad, (2, "", "--url: 'localhost:5000' is no http:// or https:// URL.\n"
+                                      "  How it is meant: fleetctl login --help\n")),
+                           saved=(os.path.exists(cli.config), False))
+    finally:
+        console.close()
+        cli.close()
+
+
+def on_terminal(cli, args, answers):
+    """Runs on a pseudo-terminal; answers: {what is asked: what is typed}. What it showed, and its exit code."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(FLEETCTL, [FLEETCTL] + args, cli.env)
+    seen, end = b"", time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        if select.select([fd], [], [], 0.1)[0]:
+            try:
+                data = os.read(fd, 4096)
+            except OSError:
+                break
+            if not data:
+                break
+            seen += data
+            for question in [q for q in answers if q in seen]:
+                os.write(fd, answers.pop(question))
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(fd)
+    return seen.decode(), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def login_asks():
+    """login asks on a terminal, only where a key is wanted, and does not show it"""
+    console = FakeConsole(version_answer(), key="sk-right")
+    cli = Fleetctl()
+    try:
+        seen, code = on_terminal(cli, ["login", "--url", console.url], {b"API key: ": b"sk-right\n"})
+        problems = differences(code=(code, 0), asked=(seen.count("API key: "), 1), shown=("sk-right" in seen, False))
+        console.key = None
+        seen, code = on_terminal(cli, ["login", "--url", console.url], {})
+        return problems + differences(code=(code, 0), asked=(seen.count("API key: "), 0))
+    finally:
+        console.close()
+        cli.close()
+
+
+def ping_answers():
+    """agents ping tells how long it took"""
+    console = FakeConsole({"POST /api/agents/agent-001/ping": Answer(body={
+        "seq": 1, "metrics": AGENT["metrics"], "apps": AGENT["apps"]})})
+    cli = Fleetctl(console.url)
+    try:
+        code, out, err = cli.run(["agents", "ping", "agent-001"])
+        return differences(code=(code, 0), stderr=(err, ""), stdout=(out, re.compile(
+            r"agent-001 answered after \d+ ms: CPU 23.4%, memory 128 MB, 2 apps\.\n")))
+    finally:
+        console.close()
+        cli.close()
+
+
+def follows_events():
+    """--wait follows the event stream: progress as it comes, other commands' events passed over, no asking meanwhile"""
+    running = command(state="running", progress={"step": "restart", "percent": 40, "message": "stopping\x1b[2J"})
+    console = FakeConsole({POST_RESTART: Answer(202, command(state="sent")), "GET /api/events": Stream(
+        ("agent", AGENT), ("command", dict(FAILED, commandId="other")), ("command", running), ("command", running),
+        ("command", RESTARTED), 20)})
+    cli = Fleetctl(console.url)
+    try:
+        got = cli.run(RESTART + ["--wait"])
+        asked = [r for r in console.requests if r[1].startswith("/api/commands")]
+        return differences(got=(got, (0, SENT + "Running, healthy, pid 4127 (was 3980), down 1.2 s [7c31e0]\n",
+                                      "  stopping?[2J (40 %) ...\n")), asked=(asked, []))
+    finally:
+        console.close()
+        cli.close()
+
+
+def one_line_on_a_terminal():
+    """on a terminal progress is one line that is gone at the end"""
+    running = command(state="running", progress={"step": "restart", "message": "stopping"})
+    console = FakeConsole({POST_RESTART: Answer(202, command(state="sent")), "GET /api/events": Stream(
+        ("command", running), 0.2, ("command", RESTARTED), 20)})
+    cli = Fleetctl(console.url)
+    try:
+        seen, code = on_terminal(cli, RESTART + ["--wait"], {})
+        return differences(code=(code, 0), seen=(seen, "Restart command sent to app-a on agent-001.\r\n"
+                                                 "\r\x1b[K  stopping ...\r\x1b[K"
+                                                 "Running, healthy, pid 4127 (was 3980), down 1.2 s [7c31e0]\r\n"))
+    finally:
+        console.close()
+        cli.close()
+
+
+def survives_restart():
+    """--wait goes on through a restart of the console"""
+    console = FakeConsole({POST_RESTART: Answer(202, command(state="sent")), "GET /api/events": Stream(0.3),
+                           GET_COMMAND: Answer(body=command(state="running"))})
+    cli = Fleetctl(console.url)
+    process = cli.start(RESTART + ["--wait"])
+    again = None
+    try:
+        end = time.monotonic() + DEADLINE
+        while not any(r[1] == "/api/events" for r in console.requests) and time.monotonic() < end:
+            time.sleep(0.02)
+        console.close()
+        said = b""
+        while b"Lost the console" not in said and time.monotonic() < end:
+            said += os.read(process.stderr.fileno(), 4096)
+        again = FakeConsole({"GET /api/events": Stream(20), GET_COMMAND: Answer(body=RESTARTED)}, port=console.port)
+        out, rest = process.communicate(timeout=DEADLINE)
+        err = (said + rest).decode()
+        return differences(code=(process.returncode, 0), stdout=(out.decode().splitlines()[1:], [
+            "Running, healthy, pid 4127 (was 3980), down 1.2 s [7c31e0]"]), told=(err.count("Lost the console"), 1))
+    finally:
+        process.kill()
+        process.communicate()
+        if again:
+            again.close()
+        cli.close()
+
+
+def times_out():
+    """--timeout ends the waiting with 4 and says how to go on"""
+    console = FakeConsole({POST_RESTART: Answer(202, command(state="running")), "GET /api/events": Stream(20),
+                           GET_COMMAND: Answer(body=command(state="running"))})
+    cli = Fleetctl(console.url)
+    try:
+        got = cli.run(RESTART + ["--wait", "--timeout", "700ms"])
+        return differences(got=(got, (4, SENT, "  running ...\nRestart of app-a on agent-001 has not ended after 0.7 s "
+                                      "(it is running). Follow it: fleetctl commands wait 7c31e0\n")))
+    finally:
+        console.close()
+        cli.close()
+
+
+def interrupted():
+    """Ctrl-C while waiting says that the command goes on"""
+    console = FakeConsole({POST_RESTART: Answer(202, command(state="running")), "GET /api/events": Stream(20)})
+    cli = Fleetctl(console.url)
+    process = cli.start(RESTART + ["--wait"])
+    try:
+        end = time.monotonic() + DEADLINE
+        while not any(r[1] == "/api/events" for r in console.requests) and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+        return differences(code=(process.returncode, -signal.SIGINT), stdout=(out.decode(), SENT), stderr=(
+            err.decode(), "\nThe command goes on without you. Follow it: fleetctl commands wait 7c31e0\n"))
+    finally:
+        process.kill()
+        process.communicate()
+        console.close()
+        cli.close()
+
+
+def secret_from_stdin():
+    """--set-file KEY=- reads the value from stdin"""
+    console = FakeConsole({POST_CONFIG: Answer(202, command("push-config", "sent"))})
+    cli = Fleetctl(console.url)
+    try:
+        got = cli.run(CONFIG + ["--set-file", "Password=-"], input=b"hunter 2\n")
+        bodies = [json.loads(r[3]) for r in console.requests if r[0] == "POST"]
+        return differences(got=(got, (0, "Config pushed to app-a on agent-001: Password\n", "")),
+                           body=(bodies, [{"appId": "app-a", "settings": {"Password": "hunter 2"}}]))
+    finally:
+        console.close()
+        cli.close()
+
+
+def help_everywhere():
+    """--help at every level prints usage on stdout, nothing on stderr; without a command it is on stderr with 2"""
+    cli = Fleetctl()
+    problems = []
+    levels = [[], ["login"], ["agents"], ["agents", "list"], ["agents", "status"], ["agents", "ping"], ["apps"],
+              ["apps", "restart"], ["apps", "config"], ["apps", "update"], ["audit"], ["commands"], ["commands", "list"],
+              ["commands", "show"], ["commands", "cancel"],
+              ["commands", "abandon"], ["commands", "wait"]]
+    try:
+        for level in levels:
+            code, out, err = cli.run(level + ["--help"])
+            problems += differences(code=(code, 0), stderr=(err, ""), usage=(
+                out.splitlines()[0].startswith("Usage: " + " ".join(["fleetctl"] + level)), True))
+            problems += ["line of %d columns in %s: %s" % (len(line), level, line) for line in out.splitlines() if len(line) > 110]
+        for group in ([], ["agents"], ["apps"], ["commands"]):
+            code, out, err = cli.run(group)
+            problems += differences(code=(code, 2), stdout=(out, ""), help=(err, cli.run(group + ["--help"])[1]))
+        code, out, err = cli.run(["--version"])
+        problems += differences(version=(out, re.compile(r"fleetctl \S+\n")), code=(code, 0))
+        return problems
+    finally:
+        cli.close()
+
+
+def full_disk():
+    """output that cannot be written is no success"""
+    console = FakeConsole({"GET /api/agents": Answer(body=[AGENT])})
+    cli = Fleetctl(console.url)
+    try:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([FLEETCTL, "agents", "list"], env=cli.env, stdout=full, stderr=subprocess.PIPE,
+                                  timeout=DEADLINE)
+        return differences(code=(done.returncode, 1), stderr=(
+            done.stderr.decode(), "Cannot write the output: No space left on device\n"))
+    finally:
+        console.close()
+        cli.close()
+
+
+OTHERS = [not_configured, unreachable, wide_configuration, foreign_configuration, login_open, login_xdg, login_keys,
+          login_no_console, login_asks, ping_answers, follows_events, one_line_on_a_terminal, survives_restart,
+          times_out, interrupted, secret_from_stdin, help_everywhere, full_disk]
+
+
+def main():
+    tap = Tap()
+    print("1..%d" % (len(CASES) + len(OTHERS)), flush=True)
+    for case in CASES:
+        tap.check(case[0], run_case(case))
+    for test in OTHERS:
+        problems = test()
+        tap.check(test.__doc__ + (" # SKIP only root can make a file of somebody else" if problems is None else ""),
+                  problems or [])
+    return 1 if tap.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
