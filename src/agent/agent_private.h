@@ -1,0 +1,61 @@
+/* The agent from the inside: shared by agent.c (life), register.c, hub_messages.c and host_messages.c, and by
+ * nobody else. */
+#ifndef AGENT_AGENT_PRIVATE_H
+#define AGENT_AGENT_PRIVATE_H
+#include "agent/agent.h"
+#include "agent/heartbeat.h"
+#include "agent/hostlink.h"
+#include "agent/identity.h"
+#include "agent/link.h"
+#include "agent/outbox.h"
+#include "agent/pending.h"
+#include "agent/spool.h"
+#include "fleet/message.h"
+
+struct agent {
+	struct event_base *base;
+	const struct agent_config *config;
+	struct agent_identity identity;
+	struct spool *spool;
+	struct outbox outbox;
+	struct pending pending;
+	struct heartbeat *heartbeat;
+	struct hostlink *host;
+	struct link *link;
+	struct event *host_patience; /* how long the first connection waits for the host's description */
+	struct event *register_patience;
+
+	struct json_object *description; /* owned: the host's newest; NULL before the first */
+	bool described;                  /* on this connection to the host */
+	bool host_was_lost;
+	struct json_object *console_keys; /* owned array: as `registered` said; NULL before */
+
+	bool link_started, register_sent, registered, greeted;
+	int64_t register_sent_ms; /* wall clock */
+	bool clock_known;
+	int64_t clock_offset_ms;
+	int64_t lost_events; /* of our own, for want of room; told when there is some */
+	bool host_owes;     /* results or events of the host that found no room: it is asked for them again */
+	bool spool_failing; /* told once */
+	bool stopping;
+};
+
+/* register.c */
+void agent_register(struct agent *a);
+/* hub_messages.c */
+void agent_hub_message(struct agent *a, const char *text, size_t len);
+void agent_hub_error(struct agent *a, const char *code, const char *ref_id, const char *command_id,
+	const char *path, const char *message);
+/* host_messages.c */
+void agent_host_frame(struct agent *a, enum fleet_message_type type, struct json_object *message);
+/* agent.c */
+void agent_start_link(struct agent *a);
+/* events.c: an audit event of the agent's own. details: taken, may be NULL. */
+void agent_audit(struct agent *a, struct json_object *takes_details, const char *fmt, ...) FLEET_PRINTF(3, 4);
+/* Keeps the host's event, or result, and tells it so; where there is no room the host keeps it. */
+void agent_keep_event(struct agent *a, struct json_object *frame);
+void agent_keep_result(struct agent *a, struct json_object *frame);
+/* There may be room again. */
+void agent_spool_drained(struct agent *a);
+
+#endif

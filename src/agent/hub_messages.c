@@ -1,0 +1,202 @@
+/* What the console says, one function a message. Every message was checked against its table of fields before
+ * it comes here; what is not understood is answered with `error` and the connection stays. */
+#include "agent/agent_private.h"
+#include "agent/notify.h"
+#include "fleet/clock.h"
+#include "fleet/log.h"
+
+void agent_hub_error(struct agent *a, const char *code, const char *ref_id, const char *command_id,
+	const char *path, const char *message)
+{
+	struct json_object *error = fleet_message_new(FLEET_MESSAGE_ERROR);
+
+	fleet_json_add_string(error, "code", code);
+	fleet_json_add_string(error, "message", message);
+	fleet_json_add_string(error, "path", path);
+	if (ref_id && fleet_uuid_is_valid(ref_id))
+		fleet_json_add_string(error, "refId", ref_id);
+	if (command_id && fleet_uuid_is_valid(command_id))
+		fleet_json_add_string(error, "commandId", command_id);
+	if (link_send(a->link, error) < 0)
+		log_debug("the console left before it heard: %s", message);
+}
+
+/* The half of the round trip is taken as the way of the console's answer. */
+static void measure_clock(struct agent *a, const char *server_time)
+{
+	int64_t server_ms, now = fleet_clock_wall_ms(), round_trip = now - a->register_sent_ms;
+	char text[24];
+
+	if (fleet_timestamp_parse(server_time, &server_ms) < 0 || round_trip < 0 || round_trip > 60000)
+		return;
+	a->clock_offset_ms = server_ms + round_trip / 2 - now;
+	a->clock_known = true;
+	if (a->clock_offset_ms > 60000 || a->clock_offset_ms < -60000)
+		log_warn("this server's clock differs from the console's by %lld s; commands may be taken "
+			 "for expired",
+			(long long)(a->clock_offset_ms / 1000));
+	(void)snprintf(text, sizeof(text), "%lld", (long long)a->clock_offset_ms);
+	if (spool_set_note(a->spool, "clockOffsetMs", text, NULL) < 0)
+		log_debug("the clock's offset could not be kept; it will be measured again");
+}
+
+static const struct spool_head *read_head(struct json_object *message, struct spool_head *head)
+{
+	struct json_object *o = fleet_json_object(message, "head");
+
+	if (!o)
+		return NULL;
+	head->seq = fleet_json_int(o, "seq", 0);
+	(void)snprintf(head->hash, sizeof(head->hash), "%s", fleet_json_string(o, "hash"));
+	return head;
+}
+
+/* The console knows numbers that we never gave: our spool is an older copy of itself. Under a new id nothing
+ * that we number from now on can be taken for what the console has. */
+static bool spool_is_older_than_console(struct agent *a, int64_t console_seq)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int64_t ours = spool_last_seq(a->spool);
+
+	if (console_seq <= ours)
+		return false;
+	if (spool_renew(a->spool, &err) < 0) {
+		log_error("cannot renew the spool, whose events the console would take for old ones: %s",
+			err.message);
+		return true;
+	}
+	log_warn("the console has audit events up to %lld, this spool only numbered %lld: it was put back to "
+		 "an earlier "
+		 "state and goes on under a new id",
+		(long long)console_seq, (long long)ours);
+	agent_audit(a, NULL,
+		"the agent's spool was put back to an earlier state: the console has events up to %lld, it "
+		"had %lld",
+		(long long)console_seq, (long long)ours);
+	agent_register(a);
+	return true;
+}
+
+static void pass_keys(struct agent *a, struct json_object *keys)
+{
+	struct json_object *frame;
+
+	json_object_put(a->console_keys);
+	a->console_keys = json_object_get(keys);
+	if (!keys)
+		return;
+	frame = fleet_message_new(FLEET_FRAME_KEYS);
+	fleet_json_add(frame, "keys", json_object_get(keys));
+	if (hostlink_send(a->host, frame) < 0)
+		log_debug("the console's keys go to the driver host when it is back");
+}
+
+static void on_registered(struct agent *a, struct json_object *message)
+{
+	int64_t interval_ms = fleet_json_int(message, "heartbeatIntervalMs", a->config->heartbeat_ms);
+	int64_t audit_seq = fleet_json_int(message, "auditSeq", 0);
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct spool_head head;
+
+	(void)event_del(a->register_patience); /* cannot fail */
+	measure_clock(a, fleet_json_string(message, "serverTime"));
+	if (spool_is_older_than_console(a, audit_seq))
+		return;
+	if (outbox_ack(&a->outbox, audit_seq, NULL, read_head(message, &head), &err) < 0)
+		log_error("what the console has could not be taken out of the spool: %s", err.message);
+	link_registered(a->link);
+	a->registered = true;
+	if (!a->greeted)
+		log_info("Registered as %s", a->config->agent_id);
+	a->greeted = true;
+	notify_status("Connected to %s as %s", a->config->console_url, a->config->agent_id);
+	pass_keys(a, fleet_json_array(message, "keys"));
+	heartbeat_start(a->heartbeat, interval_ms);
+	if (!a->outbox.open)
+		outbox_open(&a->outbox);
+	agent_spool_drained(a);
+}
+
+static void on_ack(struct agent *a, struct json_object *message)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct spool_head head;
+
+	if (!a->registered)
+		return; /* not for this spool's numbers, as far as we know */
+	if (outbox_ack(&a->outbox, fleet_json_int(message, "auditSeq", 0),
+		    fleet_json_array(message, "resultIds"), read_head(message, &head), &err) < 0) {
+		log_error("an acknowledgement was not applied: %s", err.message);
+		return;
+	}
+	agent_spool_drained(a);
+}
+
+static void on_command(struct agent *a, struct json_object *message)
+{
+	const char *id = fleet_json_string(message, "id");
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (pending_add(&a->pending, id, fleet_json_string(message, "jws"), &err) < 0) {
+		log_warn("a command is refused: %s", err.message);
+		agent_hub_error(a, "busy", id, NULL, NULL, err.message);
+	}
+}
+
+static void on_reserved(struct agent *a, struct json_object *message)
+{
+	agent_hub_error(a, "not-supported", fleet_json_string(message, "id"), NULL, NULL,
+		"this agent's version does not do that yet");
+}
+
+static void on_request_heartbeat(struct agent *a, struct json_object *message)
+{
+	const char *id = fleet_json_string(message, "id");
+
+	if (heartbeat_request(a->heartbeat, id) < 0)
+		agent_hub_error(a, "busy", id, NULL, NULL, "too many heartbeats are asked for at once");
+}
+
+static void on_error(struct agent *a FLEET_UNUSED, struct json_object *message)
+{
+	const char *path = fleet_json_string(message, "path");
+
+	log_warn("the console refused a message: %s: %s%s%s", fleet_json_string(message, "code"),
+		fleet_json_string(message, "message"), path ? " at " : "", path ? path : "");
+}
+
+static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct agent *a, struct json_object *message) = {
+	[FLEET_MESSAGE_REGISTERED] = on_registered,
+	[FLEET_MESSAGE_ACK] = on_ack,
+	[FLEET_MESSAGE_RESTART_APP] = on_command,
+	[FLEET_MESSAGE_PUSH_CONFIG] = on_command,
+	[FLEET_MESSAGE_UPDATE_APP] = on_command,
+	[FLEET_MESSAGE_ROLLBACK_APP] = on_command,
+	[FLEET_MESSAGE_READ_CONFIG] = on_reserved,
+	[FLEET_MESSAGE_READ_LOGS] = on_reserved,
+	[FLEET_MESSAGE_CANCEL] = on_reserved,
+	[FLEET_MESSAGE_REQUEST_HEARTBEAT] = on_request_heartbeat,
+	[FLEET_MESSAGE_ERROR] = on_error,
+};
+
+void agent_hub_message(struct agent *a, const char *text, size_t len)
+{
+	_cleanup_json_ struct json_object *message = NULL;
+	enum fleet_message_type type = FLEET_MESSAGE_INVALID;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = fleet_message_parse(text, len, FLEET_CONSOLE_TO_AGENT, &type, &message, &err);
+
+	if (r < 0) {
+		/* The path at fault leads the sentence: "$.jws: must be ..." */
+		_cleanup_free_ char *path =
+			err.message[0] == '$' ? xstrndup(err.message, strcspn(err.message, ":")) : NULL;
+
+		log_debug("the console sent a message that is refused: %s", err.message);
+		if (type == FLEET_MESSAGE_ERROR)
+			return; /* an answer to an error would be answered with an error */
+		agent_hub_error(a, r == -EOPNOTSUPP ? "unknown-type" : "invalid-message",
+			message ? fleet_json_string(message, "id") : NULL, NULL, path, err.message);
+		return;
+	}
+	handlers[type](a, message);
+}
