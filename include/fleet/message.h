@@ -55,6 +55,9 @@ enum fleet_direction {
 /* "restartApp", "heartbeat", ...; borrowed, static. */
 const char *fleet_message_type_to_string(enum fleet_message_type type);
 
+/* The table of its fields, without the envelope's; static. */
+const struct fleet_json_field *fleet_message_fields(enum fleet_message_type type);
+
 /* A message with its envelope (type, fresh id, ts now). Owned by the caller. */
 struct json_object *fleet_message_new(enum fleet_message_type type);
 

@@ -69,7 +69,8 @@ void command_unref(struct command *c)
 
 static bool ends_url(char c)
 {
-	return c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == '"' || c == '\'' || c == '<' || c == '>' || c == ')';
+	return c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == '"' || c == '\'' || c == '<' ||
+	       c == '>' || c == ')';
 }
 
 /* Query strings carry signatures and tokens: nobody who may read a record needs them. Owned. */
@@ -107,14 +108,16 @@ static struct json_object *steps_to_json(struct json_object *steps)
 	struct json_object *out = json_object_new_array();
 
 	for (size_t i = 0; i < json_object_array_length(steps); i++) {
-		struct json_object *from = json_object_array_get_idx(steps, i), *step = json_object_new_object();
+		struct json_object *from = json_object_array_get_idx(steps, i),
+				   *step = json_object_new_object();
 
 		fleet_json_add_string(step, "step", fleet_json_string(from, "step"));
 		fleet_json_add_string(step, "startedAt", fleet_json_string(from, "startedAt"));
 		fleet_json_add_string(step, "finishedAt", fleet_json_string(from, "finishedAt"));
 		fleet_json_add(step, "ok", json_object_get(fleet_json_get(from, "ok")));
 		add_text(step, "message", fleet_json_string(from, "message"));
-		(void)json_object_array_add(out, step); /* fails for want of memory alone, and then shows less */
+		(void)json_object_array_add(
+			out, step); /* fails for want of memory alone, and then shows less */
 	}
 	return out;
 }
@@ -135,9 +138,11 @@ static struct json_object *lines_to_json(struct json_object *lines)
 /* What the server said, under the names that REST gives it. */
 static void add_result(struct json_object *to, struct json_object *result)
 {
-	static const char *const as_they_are[] = {"errorCode", "appStatus", "appHealthy", "verified", "rolledBack", "pid",
-		"previousPid", "downMs", "changedKeys", "file", "hash", "fromVersion", "toVersion"};
-	struct json_object *steps = fleet_json_array(result, "steps"), *lines = fleet_json_array(result, "logLines");
+	static const char *const as_they_are[] = {"errorCode", "appStatus", "appHealthy", "verified",
+		"rolledBack", "pid", "previousPid", "downMs", "changedKeys", "file", "hash", "fromVersion",
+		"toVersion"};
+	struct json_object *steps = fleet_json_array(result, "steps"),
+			   *lines = fleet_json_array(result, "logLines");
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(as_they_are); i++)
 		fleet_json_add(to, as_they_are[i], json_object_get(fleet_json_get(result, as_they_are[i])));

@@ -57,15 +57,17 @@ void store_agent_save(struct store *store, const char *agent_id, struct json_obj
 	submit(store, &kind, agent_id, fleet_clock_wall_ms(), agent);
 }
 
-void store_heartbeat_add(struct store *store, const char *agent_id, int64_t at_ms, struct json_object *metrics)
+void store_heartbeat_add(
+	struct store *store, const char *agent_id, int64_t at_ms, struct json_object *metrics)
 {
-	static const struct store_kind kind = {sizeof(struct word), true, true, heartbeat_run, NULL, word_done};
+	static const struct store_kind kind = {
+		sizeof(struct word), true, true, heartbeat_run, NULL, word_done};
 
 	submit(store, &kind, agent_id, at_ms, metrics);
 }
 
 struct known_agent {
-	char *id;		   /* owned */
+	char *id;                  /* owned */
 	struct json_object *agent; /* owned */
 };
 
@@ -78,7 +80,8 @@ struct load {
 static int load_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
 	struct load *l = (struct load *)request;
-	sqlite3_stmt *st = fleet_db_statement(store->db, "SELECT agent_id, agent FROM agents ORDER BY agent_id");
+	sqlite3_stmt *st =
+		fleet_db_statement(store->db, "SELECT agent_id, agent FROM agents ORDER BY agent_id");
 	int r;
 
 	while ((r = fleet_db_step(store->db, st, err)) > 0) {
@@ -107,8 +110,9 @@ static void load_done(struct store_request *request)
 	free(l->items);
 }
 
-int store_agents_load(struct store *store, void (*each)(const char *agent_id, struct json_object *agent, void *arg),
-	void *arg, struct fleet_error *err)
+int store_agents_load(struct store *store,
+	void (*each)(const char *agent_id, struct json_object *agent, void *arg), void *arg,
+	struct fleet_error *err)
 {
 	static const struct store_kind kind = {sizeof(struct load), false, false, load_run, NULL, load_done};
 	struct load *l = store_request_new(&kind);

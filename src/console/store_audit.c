@@ -8,15 +8,18 @@
 
 #define ZERO_HASH "0000000000000000000000000000000000000000000000000000000000000000"
 #define COLUMNS                                                                                              \
-	"SELECT seq, event_id, timestamp_ms, category, agent_id, app_id, command_id, actor, source_address, message,"      \
+	"SELECT seq, event_id, timestamp_ms, category, agent_id, app_id, command_id, actor, "                \
+	"source_address, message,"                                                                           \
 	" details, hash FROM audit"
 
-static const char *const categories[] = {"request", "agent", "restart", "config", "update", "access", "system"};
+static const char *const categories[] = {
+	"request", "agent", "restart", "config", "update", "access", "system"};
 
 /* --- the chain --- */
 
 /* A row's event without its hash, as every reader and the chain see it; owned. details: JSON text or NULL. */
-static int event_to_json(int64_t seq, const struct audit_copy *e, struct json_object **ret, struct fleet_error *err)
+static int event_to_json(
+	int64_t seq, const struct audit_copy *e, struct json_object **ret, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *details = NULL, *event = json_object_new_object();
 
@@ -144,20 +147,22 @@ static int check_event(const struct audit_copy *e, struct fleet_error *err)
 	if (!fleet_uuid_is_valid(e->event_id))
 		return fleet_error_set(err, -EINVAL, "an audit event's id must be a UUID");
 	if (e->spool_id && (!e->agent_id || e->spool_seq < 1))
-		return fleet_error_set(err, -EINVAL, "an agent's own audit event needs its agent and a sequence number from 1");
+		return fleet_error_set(err, -EINVAL,
+			"an agent's own audit event needs its agent and a sequence number from 1");
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(categories); i++) {
 		if (str_equal(e->category, categories[i]))
 			return 0;
 	}
-	return fleet_error_set(err, -EINVAL, "'%s' is no category of audit events", e->category ? e->category : "");
+	return fleet_error_set(
+		err, -EINVAL, "'%s' is no category of audit events", e->category ? e->category : "");
 }
 
 /* 1 known, 0 new. */
 static int is_known(struct fleet_db *db, const struct audit_copy *e, struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(db,
-		"SELECT 1 FROM audit WHERE event_id = ?1"
-		" UNION ALL SELECT 1 FROM audit WHERE spool_id IS NOT NULL AND agent_id = ?2 AND spool_id = ?3 AND spool_seq = ?4");
+	sqlite3_stmt *st = fleet_db_statement(db, "SELECT 1 FROM audit WHERE event_id = ?1"
+						  " UNION ALL SELECT 1 FROM audit WHERE spool_id IS NOT NULL "
+						  "AND agent_id = ?2 AND spool_id = ?3 AND spool_seq = ?4");
 	int r;
 
 	fleet_db_bind_text(st, 1, e->event_id);
@@ -172,9 +177,10 @@ static int is_known(struct fleet_db *db, const struct audit_copy *e, struct flee
 static int write_row(struct fleet_db *db, const struct store_head *head, const struct audit_copy *e,
 	struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(db,
-		"INSERT INTO audit (seq, event_id, timestamp_ms, category, agent_id, app_id, command_id, actor, source_address,"
-		" message, details, hash, spool_id, spool_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	sqlite3_stmt *st = fleet_db_statement(db, "INSERT INTO audit (seq, event_id, timestamp_ms, category, "
+						  "agent_id, app_id, command_id, actor, source_address,"
+						  " message, details, hash, spool_id, spool_seq) VALUES (?, "
+						  "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 	fleet_db_bind_int(st, 1, head->seq);
 	fleet_db_bind_text(st, 2, e->event_id);
@@ -194,9 +200,11 @@ static int write_row(struct fleet_db *db, const struct store_head *head, const s
 	return fleet_db_run(db, st, err);
 }
 
-static int get_held(struct fleet_db *db, const char *agent_id, const char *spool_id, int64_t *ret, struct fleet_error *err)
+static int get_held(struct fleet_db *db, const char *agent_id, const char *spool_id, int64_t *ret,
+	struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(db, "SELECT held FROM spools WHERE agent_id = ? AND spool_id = ?");
+	sqlite3_stmt *st =
+		fleet_db_statement(db, "SELECT held FROM spools WHERE agent_id = ? AND spool_id = ?");
 	int r;
 
 	fleet_db_bind_text(st, 1, agent_id);
@@ -207,10 +215,11 @@ static int get_held(struct fleet_db *db, const char *agent_id, const char *spool
 	return r < 0 ? r : 0;
 }
 
-static int has_spool_row(struct fleet_db *db, const struct audit_copy *e, int64_t seq, struct fleet_error *err)
+static int has_spool_row(
+	struct fleet_db *db, const struct audit_copy *e, int64_t seq, struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(db,
-		"SELECT 1 FROM audit WHERE spool_id IS NOT NULL AND agent_id = ? AND spool_id = ? AND spool_seq = ?");
+	sqlite3_stmt *st = fleet_db_statement(db, "SELECT 1 FROM audit WHERE spool_id IS NOT NULL AND "
+						  "agent_id = ? AND spool_id = ? AND spool_seq = ?");
 	int r;
 
 	fleet_db_bind_text(st, 1, e->agent_id);
@@ -235,7 +244,8 @@ static int advance_held(struct fleet_db *db, const struct audit_copy *e, struct 
 		now++;
 	if (r < 0 || now == held)
 		return r;
-	st = fleet_db_statement(db, "INSERT OR REPLACE INTO spools (agent_id, spool_id, held) VALUES (?, ?, ?)");
+	st = fleet_db_statement(
+		db, "INSERT OR REPLACE INTO spools (agent_id, spool_id, held) VALUES (?, ?, ?)");
 	fleet_db_bind_text(st, 1, e->agent_id);
 	fleet_db_bind_text(st, 2, e->spool_id);
 	fleet_db_bind_int(st, 3, now);
@@ -259,7 +269,8 @@ int store_audit_insert(struct store *store, const struct audit_copy *e, struct j
 		return r < 0 ? r : 0;
 	r = event_to_json(head.seq, e, &event, err);
 	if (r < 0)
-		return fleet_error_set(err, -EINVAL, "the details of an audit event are not to be kept: they are no valid JSON");
+		return fleet_error_set(err, -EINVAL,
+			"the details of an audit event are not to be kept: they are no valid JSON");
 	chain_hash(store->head.hash, event, head.hash);
 	r = write_row(store->db, &head, e, err);
 	if (r >= 0 && e->spool_id)
@@ -300,7 +311,8 @@ static void append_done(struct store_request *request)
 
 void store_audit_append(struct store *store, const struct audit_event *event, store_done *done, void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct append), true, false, append_run, append_finish, append_done};
+	static const struct store_kind kind = {
+		sizeof(struct append), true, false, append_run, append_finish, append_done};
 	struct append *a = store_request_new(&kind);
 
 	store_audit_copy(&a->event, event);
@@ -389,7 +401,8 @@ static void contains_finish(struct store *store, struct store_request *request)
 
 void store_audit_contains(struct store *store, int64_t seq, const char *hash, store_done *done, void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct contains), false, false, contains_run, contains_finish, NULL};
+	static const struct store_kind kind = {
+		sizeof(struct contains), false, false, contains_run, contains_finish, NULL};
 	struct contains *c = store_request_new(&kind);
 
 	c->head.seq = seq;
@@ -406,7 +419,7 @@ struct audit_query {
 	bool hide_requests;
 	struct page_copy page;
 	struct json_object *array; /* owned */
-	char *next;		   /* owned */
+	char *next;                /* owned */
 	store_list *done;
 	void *arg;
 };
@@ -474,10 +487,11 @@ static void query_done(struct store_request *request)
 	json_object_put(q->array);
 }
 
-void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page, store_list *done,
-	void *arg)
+void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page,
+	store_list *done, void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct audit_query), false, false, query_run, query_finish, query_done};
+	static const struct store_kind kind = {
+		sizeof(struct audit_query), false, false, query_run, query_finish, query_done};
 	struct audit_query *q = store_request_new(&kind);
 
 	if (filter) {
@@ -506,16 +520,18 @@ static int verify_row(sqlite3_stmt *st, struct store_head *head, struct fleet_er
 	char hash[STORE_HASH_LEN + 1];
 
 	if (seq != head->seq + 1)
-		return fleet_error_set(err, -EBADMSG, "the audit log does not hold: after row %lld comes row %lld",
-			(long long)head->seq, (long long)seq);
+		return fleet_error_set(err, -EBADMSG,
+			"the audit log does not hold: after row %lld comes row %lld", (long long)head->seq,
+			(long long)seq);
 	if (event_to_json(seq, &row, &event, err) < 0)
-		return fleet_error_set(err, -EBADMSG, "the audit log does not hold: the details of row %lld are not readable",
+		return fleet_error_set(err, -EBADMSG,
+			"the audit log does not hold: the details of row %lld are not readable",
 			(long long)seq);
 	chain_hash(head->hash, event, hash);
 	if (!str_equal(hash, fleet_db_column_text(st, 11)))
 		return fleet_error_set(err, -EBADMSG,
-			"the audit log does not hold: row %lld (%s) or the one before it was changed", (long long)seq,
-			fleet_timestamp_format(row.timestamp_ms).text);
+			"the audit log does not hold: row %lld (%s) or the one before it was changed",
+			(long long)seq, fleet_timestamp_format(row.timestamp_ms).text);
 	head->seq = seq;
 	memcpy(head->hash, hash, sizeof(head->hash));
 	return 0;

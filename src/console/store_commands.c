@@ -6,7 +6,8 @@
 #define IDEMPOTENCY_MS (INT64_C(24) * 3600 * 1000)
 #define TAIL_MIN       6
 #define COLUMNS                                                                                              \
-	"SELECT n, id, action, state, agent_id, app_id, actor, source_address, args, jws, created_ms, expires_ms,"         \
+	"SELECT n, id, action, state, agent_id, app_id, actor, source_address, args, jws, created_ms, "      \
+	"expires_ms,"                                                                                        \
 	" started_ms, finished_ms, result, message FROM commands"
 
 /* --- rows --- */
@@ -47,7 +48,8 @@ static int row_to_command(sqlite3_stmt *st, struct command **ret, struct fleet_e
 	if (r >= 0)
 		r = command_state_from_string(fleet_db_column_text(st, 3), &c->state);
 	if (r < 0)
-		fleet_error_set(err, r, "command %s has an action or a state that this program does not know", c->id);
+		fleet_error_set(
+			err, r, "command %s has an action or a state that this program does not know", c->id);
 	c->agent_id = xstrdup(fleet_db_column_text(st, 4));
 	c->app_id = xstrdup(fleet_db_column_text(st, 5));
 	c->actor = xstrdup(fleet_db_column_text(st, 6));
@@ -106,8 +108,8 @@ static int find_key(struct fleet_db *db, struct create *c, struct fleet_error *e
 
 static int keep_key(struct fleet_db *db, const struct create *c, struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(db,
-		"INSERT INTO idempotency (actor, key, command_id, created_ms) VALUES (?, ?, ?, ?)");
+	sqlite3_stmt *st = fleet_db_statement(
+		db, "INSERT INTO idempotency (actor, key, command_id, created_ms) VALUES (?, ?, ?, ?)");
 
 	fleet_db_bind_text(st, 1, c->actor ? c->actor : "");
 	fleet_db_bind_text(st, 2, c->key);
@@ -119,9 +121,10 @@ static int keep_key(struct fleet_db *db, const struct create *c, struct fleet_er
 static int write_command(struct fleet_db *db, const struct create *c, struct fleet_error *err)
 {
 	_cleanup_free_ char *tail = reversed(c->id);
-	sqlite3_stmt *st = fleet_db_statement(db,
-		"INSERT INTO commands (id, tail, action, state, agent_id, app_id, actor, source_address, args, jws, created_ms,"
-		" expires_ms, started_ms, finished_ms, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)");
+	sqlite3_stmt *st = fleet_db_statement(db, "INSERT INTO commands (id, tail, action, state, agent_id, "
+						  "app_id, actor, source_address, args, jws, created_ms,"
+						  " expires_ms, started_ms, finished_ms, message) VALUES (?, "
+						  "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?)");
 
 	fleet_db_bind_text(st, 1, c->id);
 	fleet_db_bind_text(st, 2, tail);
@@ -147,7 +150,8 @@ static int create_run(struct store *store, struct store_request *request, struct
 	if (c->key) {
 		r = find_key(store->db, c, err);
 		if (r > 0)
-			return fleet_error_set(err, -EEXIST, "this request was made before: it became command %s", c->existing);
+			return fleet_error_set(err, -EEXIST,
+				"this request was made before: it became command %s", c->existing);
 		if (r < 0)
 			return r;
 	}
@@ -186,9 +190,11 @@ static void create_done(struct store_request *request)
 
 void store_command_create(struct store *store, const struct command *command, const char *idempotency_key,
 	const struct audit_event *request,
-	void (*done)(int result, const char *existing_id, const struct fleet_error *err, void *arg), void *arg)
+	void (*done)(int result, const char *existing_id, const struct fleet_error *err, void *arg),
+	void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct create), true, false, create_run, create_finish, create_done};
+	static const struct store_kind kind = {
+		sizeof(struct create), true, false, create_run, create_finish, create_done};
 	struct create *c = store_request_new(&kind);
 
 	memcpy(c->id, command->id, sizeof(c->id));
@@ -247,11 +253,12 @@ static int advance_run(struct store *store, struct store_request *request, struc
 	if (r < 0)
 		return r;
 	if (command_state_is_final(c->state))
-		return fleet_error_set(err, -EINVAL, "a command reaches '%s' by its end only", command_state_to_string(c->state));
+		return fleet_error_set(err, -EINVAL, "a command reaches '%s' by its end only",
+			command_state_to_string(c->state));
 	if (c->state <= now)
 		return 0; /* the states are in order: late news */
-	st = fleet_db_statement(store->db,
-		"UPDATE commands SET state = ?1, started_ms = CASE started_ms WHEN 0 THEN ?2 ELSE started_ms END WHERE id = ?3");
+	st = fleet_db_statement(store->db, "UPDATE commands SET state = ?1, started_ms = CASE started_ms "
+					   "WHEN 0 THEN ?2 ELSE started_ms END WHERE id = ?3");
 	fleet_db_bind_text(st, 1, command_state_to_string(c->state));
 	fleet_db_bind_int(st, 2, c->state == COMMAND_RUNNING ? c->started_ms : 0);
 	fleet_db_bind_text(st, 3, c->id);
@@ -268,10 +275,12 @@ static int finish_run(struct store *store, struct store_request *request, struct
 	if (r < 0)
 		return r;
 	if (!command_state_is_final(c->state))
-		return fleet_error_set(err, -EINVAL, "'%s' is no end of a command", command_state_to_string(c->state));
+		return fleet_error_set(
+			err, -EINVAL, "'%s' is no end of a command", command_state_to_string(c->state));
 	if (command_state_is_final(now) &&
 		!(now == COMMAND_UNKNOWN && (c->state == COMMAND_SUCCEEDED || c->state == COMMAND_FAILED)))
-		return fleet_error_set(err, -EALREADY, "command %s has ended before: %s", c->id, command_state_to_string(now));
+		return fleet_error_set(err, -EALREADY, "command %s has ended before: %s", c->id,
+			command_state_to_string(now));
 	st = fleet_db_statement(store->db,
 		"UPDATE commands SET state = ?1, result = ?2, message = ?3,"
 		" started_ms = CASE ?4 WHEN 0 THEN started_ms ELSE ?4 END, finished_ms = ?5 WHERE id = ?6");
@@ -306,10 +315,11 @@ static void change_done(struct store_request *request)
 	store_audit_copy_done(&c->event);
 }
 
-void store_command_advance(struct store *store, const char *command_id, enum command_state state, int64_t at_ms,
-	store_done *done, void *arg)
+void store_command_advance(struct store *store, const char *command_id, enum command_state state,
+	int64_t at_ms, store_done *done, void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct change), true, false, advance_run, change_finish, change_done};
+	static const struct store_kind kind = {
+		sizeof(struct change), true, false, advance_run, change_finish, change_done};
 	struct change *c = store_request_new(&kind);
 
 	c->id = xstrdup(command_id);
@@ -324,7 +334,8 @@ void store_command_finish(struct store *store, const char *command_id, enum comm
 	struct json_object *result, const char *message, int64_t started_ms, int64_t finished_ms,
 	const struct audit_event *outcome, store_done *done, void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct change), true, false, finish_run, change_finish, change_done};
+	static const struct store_kind kind = {
+		sizeof(struct change), true, false, finish_run, change_finish, change_done};
 	struct change *c = store_request_new(&kind);
 
 	c->id = xstrdup(command_id);
@@ -343,7 +354,7 @@ void store_command_finish(struct store *store, const char *command_id, enum comm
 
 struct get {
 	struct store_request request;
-	char *tail;		 /* owned: the id or its end, backwards */
+	char *tail;              /* owned: the id or its end, backwards */
 	struct command *command; /* one reference */
 	void (*done)(int result, struct command *command, const struct fleet_error *err, void *arg);
 	void *arg;
@@ -357,9 +368,11 @@ static int get_run(struct store *store, struct store_request *request, struct fl
 	int r;
 
 	if (strlen(g->tail) < TAIL_MIN)
-		return fleet_error_set(err, -EINVAL, "'%.40s' is too short: a command is named by six or more of its last characters",
+		return fleet_error_set(err, -EINVAL,
+			"'%.40s' is too short: a command is named by six or more of its last characters",
 			shown);
-	st = fleet_db_statement(store->db, COLUMNS " WHERE tail >= ?1 AND tail < ?1 || 'g' ORDER BY tail LIMIT 2");
+	st = fleet_db_statement(
+		store->db, COLUMNS " WHERE tail >= ?1 AND tail < ?1 || 'g' ORDER BY tail LIMIT 2");
 	fleet_db_bind_text(st, 1, g->tail);
 	r = fleet_db_step(store->db, st, err);
 	if (r == 0)
@@ -370,7 +383,8 @@ static int get_run(struct store *store, struct store_request *request, struct fl
 		r = fleet_db_step(store->db, st, err);
 	sqlite3_reset(st);
 	if (r > 0)
-		return fleet_error_set(err, -ENOTUNIQ, "several commands end in %.40s: give more of the id", shown);
+		return fleet_error_set(
+			err, -ENOTUNIQ, "several commands end in %.40s: give more of the id", shown);
 	return r;
 }
 
@@ -391,9 +405,11 @@ static void get_done(struct store_request *request)
 }
 
 void store_command_get(struct store *store, const char *id_or_tail,
-	void (*done)(int result, struct command *command, const struct fleet_error *err, void *arg), void *arg)
+	void (*done)(int result, struct command *command, const struct fleet_error *err, void *arg),
+	void *arg)
 {
-	static const struct store_kind kind = {sizeof(struct get), false, false, get_run, get_finish, get_done};
+	static const struct store_kind kind = {
+		sizeof(struct get), false, false, get_run, get_finish, get_done};
 	struct get *g = store_request_new(&kind);
 
 	g->tail = reversed(id_or_tail);
@@ -407,10 +423,10 @@ void store_command_get(struct store *store, const char *id_or_tail,
 struct command_query {
 	struct store_request request;
 	char *agent_id, *app_id; /* owned */
-	const char *state;	 /* static; NULL any */
+	const char *state;       /* static; NULL any */
 	struct page_copy page;
 	struct json_object *array; /* owned */
-	char *next;		   /* owned */
+	char *next;                /* owned */
 	store_list *done;
 	void *arg;
 };
@@ -430,7 +446,8 @@ static int query_run(struct store *store, struct store_request *request, struct 
 	if (r < 0)
 		return r;
 	q->array = json_object_new_array();
-	st = store_select_page(store->db, COLUMNS, "n", position, conditions, FLEET_ARRAY_LEN(conditions), q->page.limit + 1);
+	st = store_select_page(store->db, COLUMNS, "n", position, conditions, FLEET_ARRAY_LEN(conditions),
+		q->page.limit + 1);
 	while ((r = fleet_db_step(store->db, st, err)) > 0) {
 		struct command *c = NULL;
 
@@ -445,7 +462,8 @@ static int query_run(struct store *store, struct store_request *request, struct 
 			sqlite3_reset(st);
 			return r;
 		}
-		(void)json_object_array_add(q->array, command_to_json(c)); /* fails for want of memory alone */
+		(void)json_object_array_add(
+			q->array, command_to_json(c)); /* fails for want of memory alone */
 		command_unref(c);
 	}
 	return r;
@@ -527,7 +545,8 @@ static void open_done(struct store_request *request)
 int store_commands_open(struct store *store, void (*each)(struct command *command, void *arg), void *arg,
 	struct fleet_error *err)
 {
-	static const struct store_kind kind = {sizeof(struct open_commands), false, false, open_run, NULL, open_done};
+	static const struct store_kind kind = {
+		sizeof(struct open_commands), false, false, open_run, NULL, open_done};
 	struct open_commands *o = store_request_new(&kind);
 	int r;
 

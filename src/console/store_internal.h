@@ -20,7 +20,7 @@ struct store_kind {
 	/* On the thread; 0 or more is success. A negative result undoes what it wrote. */
 	int (*run)(struct store *store, struct store_request *request, struct fleet_error *err);
 	void (*finish)(struct store *store, struct store_request *request); /* on the loop; may be NULL */
-	void (*done)(struct store_request *request);			    /* frees what it owns, not itself */
+	void (*done)(struct store_request *request); /* frees what it owns, not itself */
 };
 
 struct store_request {
@@ -29,8 +29,8 @@ struct store_request {
 	int result;
 	struct fleet_error error;
 	struct json_object *appended; /* owned: the audit event that it appended, for store_on_audit */
-	struct store_head head;	      /* after the batch */
-	bool synchronous;	      /* the caller waits for `finished` and frees it */
+	struct store_head head;       /* after the batch */
+	bool synchronous;             /* the caller waits for `finished` and frees it */
 	bool finished;
 };
 
@@ -39,7 +39,7 @@ struct store {
 	struct event *wakeup;
 	int wakeup_fd, lock_fd;
 	pthread_t thread;
-	struct fleet_db *db;	/* the thread's */
+	struct fleet_db *db;    /* the thread's */
 	struct store_head head; /* the thread's */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -66,7 +66,8 @@ void store_request_free(struct store_request *request);
 
 struct audit_copy { /* owned texts */
 	int64_t timestamp_ms;
-	char *event_id, *category, *agent_id, *app_id, *command_id, *actor, *source_address, *message, *details, *spool_id;
+	char *event_id, *category, *agent_id, *app_id, *command_id, *actor, *source_address, *message,
+		*details, *spool_id;
 	int64_t spool_seq;
 	bool present;
 };
@@ -77,7 +78,8 @@ void store_audit_copy_done(struct audit_copy *copy);
 int store_audit_insert(struct store *store, const struct audit_copy *event, struct json_object **ret_appended,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 /* At open. */
-int store_audit_load_head(struct fleet_db *db, struct store_head *ret, struct fleet_error *err) FLEET_MUST_CHECK;
+int store_audit_load_head(
+	struct fleet_db *db, struct store_head *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* --- pages --- */
 
@@ -87,7 +89,8 @@ struct page_copy {
 };
 void store_page_copy(struct page_copy *ret, struct store_page page, int default_limit);
 /* The row to go on below, from a cursor with this letter; INT64_MAX for none. -EINVAL. */
-int store_page_position(const struct page_copy *page, char letter, int64_t *ret, struct fleet_error *err) FLEET_MUST_CHECK;
+int store_page_position(
+	const struct page_copy *page, char letter, int64_t *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 char *store_page_cursor(char letter, int64_t position); /* owned */
 
 /* One condition of a query: used where text is not NULL or is_number. */

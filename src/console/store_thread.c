@@ -9,9 +9,10 @@
 #include "fleet/file.h"
 #include "fleet/log.h"
 
-#define BATCH_MAX     512   /* requests a transaction: answers should not wait for a whole backlog */
-#define LAZY_WAIT_MS  500   /* how long heartbeats and the like wait for company */
-#define LAZY_MAX      20000 /* past that many waiting the disk has stalled: heartbeats can be missed, memory cannot */
+#define BATCH_MAX    512 /* requests a transaction: answers should not wait for a whole backlog */
+#define LAZY_WAIT_MS 500 /* how long heartbeats and the like wait for company */
+#define LAZY_MAX                                                                                             \
+	20000 /* past that many waiting the disk has stalled: heartbeats can be missed, memory cannot */
 
 void *store_request_new(const struct store_kind *kind)
 {
@@ -229,7 +230,8 @@ static void tell_answers(struct store *store)
 			if (request->kind->finish)
 				request->kind->finish(store, request);
 			else if (request->result < 0)
-				log_error("the store lost something written behind: %s", request->error.message);
+				log_error("the store lost something written behind: %s",
+					request->error.message);
 			store_request_free(request);
 		}
 	}
@@ -268,7 +270,8 @@ static int open_directory(const char *dir, int *ret_fd, struct fleet_error *err)
 		return fleet_error_errno(err, -errno, "cannot open the data directory %s", dir);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return fleet_error_set(err, errno == EWOULDBLOCK ? -EBUSY : -errno,
-			"the data directory %s is in use by another fleet-console: stop it, or choose another with --data-dir",
+			"the data directory %s is in use by another fleet-console: stop it, or choose "
+			"another with --data-dir",
 			dir);
 	*ret_fd = TAKE_FD(fd);
 	return 0;

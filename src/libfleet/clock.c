@@ -1,7 +1,7 @@
 #include <time.h>
 #include "fleet/clock.h"
 
-#define DAY_MS	     (INT64_C(86400) * 1000)
+#define DAY_MS       (INT64_C(86400) * 1000)
 #define DURATION_MAX (365 * DAY_MS)
 
 static int64_t read_clock(clockid_t which)
@@ -51,7 +51,8 @@ static void date_from_days(int64_t days, int64_t *ret_year, int *ret_month, int 
 
 struct fleet_timestamp fleet_timestamp_format(int64_t unix_ms)
 {
-	const int64_t first = days_from_date(0, 1, 1) * DAY_MS, last = days_from_date(10000, 1, 1) * DAY_MS - 1;
+	const int64_t first = days_from_date(0, 1, 1) * DAY_MS,
+		      last = days_from_date(10000, 1, 1) * DAY_MS - 1;
 	struct fleet_timestamp t;
 	int64_t days, ms, year;
 	int month, day;
@@ -177,7 +178,8 @@ int fleet_duration_parse(const char *text, int64_t *ret_ms)
 	static const struct {
 		const char *unit;
 		int64_t ms;
-	} units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"min", 60000}, {"h", 3600000}, {"d", DAY_MS}};
+	} units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"min", 60000}, {"h", 3600000},
+		{"d", DAY_MS}};
 	int64_t value = 0;
 	const char *p = text;
 

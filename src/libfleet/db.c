@@ -50,11 +50,14 @@ static int fail(struct fleet_db *db, int code, const char *doing, struct fleet_e
 
 	if (r == -EUCLEAN)
 		return fleet_error_set(err, r,
-			"the database %s is damaged (%s): stop the program, keep the file, and put a backup in its place",
+			"the database %s is damaged (%s): stop the program, keep the file, and put a backup "
+			"in its place",
 			db->path, sqlite3_errmsg(db->handle));
 	if (r == -ENOSPC)
-		return fleet_error_set(err, r, "cannot %s the database %s: the disk is full; make room", doing, db->path);
-	return fleet_error_set(err, r, "cannot %s the database %s: %s", doing, db->path, sqlite3_errmsg(db->handle));
+		return fleet_error_set(
+			err, r, "cannot %s the database %s: the disk is full; make room", doing, db->path);
+	return fleet_error_set(
+		err, r, "cannot %s the database %s: %s", doing, db->path, sqlite3_errmsg(db->handle));
 }
 
 void fleet_db_close(struct fleet_db *db)
@@ -102,7 +105,8 @@ static int check_integrity(struct fleet_db *db, struct fleet_error *err)
 		return fail(db, code, "check", err);
 	if (!str_equal(verdict, "ok"))
 		return fleet_error_set(err, -EUCLEAN,
-			"the database %s is damaged (%s): stop the program, keep the file, and put a backup in its place",
+			"the database %s is damaged (%s): stop the program, keep the file, and put a backup "
+			"in its place",
 			db->path, verdict ? verdict : "no verdict");
 	return 0;
 }
@@ -116,8 +120,9 @@ static int migrate(struct fleet_db *db, const char *const *migrations, size_t co
 		return r;
 	if (version < 0 || (uint64_t)version > count)
 		return fleet_error_set(err, -EPROTO,
-			"the database %s has version %lld, this program knows versions up to %zu: use the newer program", db->path,
-			(long long)version, count);
+			"the database %s has version %lld, this program knows versions up to %zu: use the "
+			"newer program",
+			db->path, (long long)version, count);
 	for (size_t i = (size_t)version; i < count; i++) {
 		char stamp[64];
 
@@ -148,21 +153,24 @@ static int open_handle(const char *path, int flags, struct fleet_db **ret, struc
 	code = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 	if (code != SQLITE_OK) {
 		if (!db->handle)
-			return fleet_error_set(err, -ENOMEM, "cannot open the database %s: out of memory", path);
+			return fleet_error_set(
+				err, -ENOMEM, "cannot open the database %s: out of memory", path);
 		return fail(db, code, "open", err);
 	}
 	sqlite3_busy_timeout(db->handle, 5000);
-	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* a belt; older libraries have none */
+	(void)sqlite3_db_config(
+		db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* a belt; older libraries have none */
 	*ret = TAKE_PTR(db);
 	return 0;
 }
 
-int fleet_db_open(const char *path, const char *const *migrations, size_t migration_count, struct fleet_db **ret,
-	struct fleet_error *err)
+int fleet_db_open(const char *path, const char *const *migrations, size_t migration_count,
+	struct fleet_db **ret, struct fleet_error *err)
 {
 	_cleanup_(fleet_db_closep) struct fleet_db *db = NULL;
 	/* SQLite would create it readable by all; its side files take the mode over. Only a new one is opened
-	 * here: closing any descriptor of a database would drop the locks of another handle of this process. */
+	 * here: closing any descriptor of a database would drop the locks of another handle of this process.
+	 */
 	int r, fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno != EEXIST)
@@ -204,7 +212,8 @@ sqlite3_stmt *fleet_db_statement(struct fleet_db *db, const char *sql)
 	}
 	s = xcalloc(1, sizeof(*s));
 	if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->st, NULL) != SQLITE_OK) {
-		fprintf(stderr, "%s: statement does not compile: %s: %s\n", db->path, sqlite3_errmsg(db->handle), sql);
+		fprintf(stderr, "%s: statement does not compile: %s: %s\n", db->path,
+			sqlite3_errmsg(db->handle), sql);
 		abort();
 	}
 	s->sql = xstrdup(sql);
@@ -223,7 +232,8 @@ static void must_bind(sqlite3_stmt *st, int code)
 
 void fleet_db_bind_text(sqlite3_stmt *st, int index, const char *text)
 {
-	must_bind(st, text ? sqlite3_bind_text(st, index, text, -1, SQLITE_TRANSIENT) : sqlite3_bind_null(st, index));
+	must_bind(st, text ? sqlite3_bind_text(st, index, text, -1, SQLITE_TRANSIENT)
+			   : sqlite3_bind_null(st, index));
 }
 
 void fleet_db_bind_int(sqlite3_stmt *st, int index, int64_t value)
@@ -282,7 +292,8 @@ int fleet_db_commit(struct fleet_db *db, struct fleet_error *err)
 void fleet_db_rollback(struct fleet_db *db)
 {
 	if (!sqlite3_get_autocommit(db->handle)) /* some failures have rolled back already */
-		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL); /* it fails only where nothing is open */
+		(void)sqlite3_exec(
+			db->handle, "ROLLBACK", NULL, NULL, NULL); /* it fails only where nothing is open */
 }
 
 bool fleet_db_in_transaction(struct fleet_db *db)

@@ -53,7 +53,8 @@ static bool is_key(const char *key)
 	for (const char *p = key; *p; p++) {
 		bool digit = *p >= '0' && *p <= '9';
 
-		if (!(*p == '_' || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (digit && p > key)))
+		if (!(*p == '_' || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') ||
+			    (digit && p > key)))
 			return false;
 	}
 	return key[0] != '\0';
@@ -197,15 +198,15 @@ static int read_assignment(struct reader *r, struct fleet_envfile *env)
 	return 0;
 }
 
-int fleet_envfile_parse(const char *text, size_t len, const char *name, struct fleet_envfile **ret,
-	struct fleet_error *err)
+int fleet_envfile_parse(
+	const char *text, size_t len, const char *name, struct fleet_envfile **ret, struct fleet_error *err)
 {
 	_cleanup_(fleet_envfile_freep) struct fleet_envfile *env = xcalloc(1, sizeof(*env));
 	struct reader r = {.at = text, .end = text + len, .name = name, .line = 1, .err = err};
 
 	if (len > FLEET_ENV_FILE_MAX)
-		return fleet_error_set(err, -EBADMSG, "%s:1: it has %zu bytes, at most %u are allowed", name, len,
-			FLEET_ENV_FILE_MAX);
+		return fleet_error_set(err, -EBADMSG, "%s:1: it has %zu bytes, at most %u are allowed", name,
+			len, FLEET_ENV_FILE_MAX);
 	if (memchr(text, '\0', len) || !fleet_text_is_utf8(text, len))
 		return fleet_error_set(err, -EBADMSG, "%s:1: not a text file in UTF-8", name);
 	while (r.at < r.end) {

@@ -98,7 +98,8 @@ void fleet_text_sanitize(char *text)
 		const unsigned char *s = (const unsigned char *)text + i;
 
 		n = fleet_text_utf8_sequence(text + i, len - i);
-		if (n == 0 || (n == 1 && (s[0] < 0x20 || s[0] == 0x7F)) || (n == 2 && s[0] == 0xC2 && s[1] < 0xA0)) {
+		if (n == 0 || (n == 1 && (s[0] < 0x20 || s[0] == 0x7F)) ||
+			(n == 2 && s[0] == 0xC2 && s[1] < 0xA0)) {
 			text[out++] = '?'; /* C0, DEL, C1, or a byte that is no character */
 			n = n ? n : 1;
 			continue;

@@ -5,7 +5,8 @@
 #include "fleet/buffer.h"
 #include "fleet/file.h"
 
-int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, size_t *ret_len, struct fleet_error *err)
+int fleet_file_read_fd(
+	int fd, const char *name, size_t max, char **ret_data, size_t *ret_len, struct fleet_error *err)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t len = 0, size;
@@ -16,7 +17,8 @@ int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, si
 	if (!S_ISREG(st.st_mode))
 		return fleet_error_set(err, -EINVAL, "cannot read %s: it is not a regular file", name);
 	if (st.st_size > 0 && (uintmax_t)st.st_size > max)
-		return fleet_error_set(err, -EFBIG, "cannot read %s: it has %ju bytes, at most %zu are allowed", name,
+		return fleet_error_set(err, -EFBIG,
+			"cannot read %s: it has %ju bytes, at most %zu are allowed", name,
 			(uintmax_t)st.st_size, max);
 	/* Files grow while they are read, and those of /proc say 0: the end is where read says so. */
 	size = (size_t)st.st_size + 512;
@@ -29,7 +31,8 @@ int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, si
 		if (len == size) {
 			if (len > max)
 				return fleet_error_set(err, -EFBIG,
-					"cannot read %s: it has more than the %zu bytes that are allowed", name, max);
+					"cannot read %s: it has more than the %zu bytes that are allowed",
+					name, max);
 			size = size > max / 2 ? max + 1 : size * 2;
 			data = xrealloc(data, size + 1);
 		}
@@ -43,7 +46,8 @@ int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, si
 		len += (size_t)n;
 	}
 	if (len > max)
-		return fleet_error_set(err, -EFBIG, "cannot read %s: it has more than the %zu bytes that are allowed", name, max);
+		return fleet_error_set(err, -EFBIG,
+			"cannot read %s: it has more than the %zu bytes that are allowed", name, max);
 	data[len] = '\0';
 	*ret_data = TAKE_PTR(data);
 	if (ret_len)
@@ -97,14 +101,16 @@ static int sync_directory_of(const char *path)
 	return 0;
 }
 
-int fleet_file_write_durable(const char *path, const void *data, size_t len, mode_t mode, struct fleet_error *err)
+int fleet_file_write_durable(
+	const char *path, const void *data, size_t len, mode_t mode, struct fleet_error *err)
 {
 	_cleanup_free_ char *temp = xasprintf("%s.XXXXXX", path);
 	_cleanup_close_ int fd = mkostemp(temp, O_CLOEXEC);
 	int r;
 
 	if (fd < 0)
-		return fleet_error_errno(err, -errno, "cannot write %s: cannot create a file beside it", path);
+		return fleet_error_errno(
+			err, -errno, "cannot write %s: cannot create a file beside it", path);
 	r = fill(fd, data, len, mode);
 	if (r >= 0 && close(TAKE_FD(fd)) < 0)
 		r = -errno;
@@ -145,7 +151,8 @@ int fleet_mkdir_parents(const char *path, mode_t mode, struct fleet_error *err)
 			continue;
 		part[i] = '\0';
 		r = make_one(part, mode);
-		/* A parent that we may not look into can still be passed through: what counts is the last one. */
+		/* A parent that we may not look into can still be passed through: what counts is the last
+		 * one. */
 		if (r < 0 && (i == len || (r != -EACCES && r != -EROFS)))
 			return fleet_error_errno(err, r, "cannot create the directory %s", part);
 		if (i < len)
@@ -160,7 +167,8 @@ int fleet_program_dir(char **ret_dir, struct fleet_error *err)
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
 	if (n < 0)
-		return fleet_error_errno(err, -errno, "cannot find out where this program lies (/proc/self/exe)");
+		return fleet_error_errno(
+			err, -errno, "cannot find out where this program lies (/proc/self/exe)");
 	path[n] = '\0';
 	*ret_dir = xstrdup(dirname(path));
 	return 0;

@@ -5,7 +5,7 @@
 #include "fleet/frame.h"
 #include "fleet/limits.h"
 
-#define HEADER_LEN	 4
+#define HEADER_LEN       4
 #define FRAMES_PER_EVENT 32 /* then the loop's other work has its turn */
 
 struct outgoing {
@@ -80,7 +80,8 @@ static ssize_t receive(int sock, void *data, size_t size, int *fd)
 		char bytes[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec iov = {.iov_base = data, .iov_len = size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n;
 	int r;
 
@@ -95,8 +96,8 @@ static ssize_t receive(int sock, void *data, size_t size, int *fd)
 
 static int begin_body(struct fleet_frame_link *link)
 {
-	size_t len = (size_t)link->header[0] << 24 | (size_t)link->header[1] << 16 | (size_t)link->header[2] << 8 |
-		     link->header[3];
+	size_t len = (size_t)link->header[0] << 24 | (size_t)link->header[1] << 16 |
+		     (size_t)link->header[2] << 8 | link->header[3];
 
 	if (len == 0 || len > FLEET_MESSAGE_MAX)
 		return -EMSGSIZE;
@@ -249,8 +250,8 @@ static void on_writable(evutil_socket_t sock, short what, void *arg)
 	event_del(link->writable);
 }
 
-struct fleet_frame_link *fleet_frame_link_new(struct event_base *base, int fd, const struct fleet_frame_events *events,
-	void *arg)
+struct fleet_frame_link *fleet_frame_link_new(
+	struct event_base *base, int fd, const struct fleet_frame_events *events, void *arg)
 {
 	struct fleet_frame_link *link = xcalloc(1, sizeof(*link));
 

@@ -287,7 +287,8 @@ static void tokener_freep(struct json_tokener **t)
 		json_tokener_free(*t);
 }
 
-int fleet_json_parse(const char *text, size_t len, size_t max_len, struct json_object **ret, struct fleet_error *err)
+int fleet_json_parse(
+	const char *text, size_t len, size_t max_len, struct json_object **ret, struct fleet_error *err)
 {
 	struct scan s = {.text = text, .at = text, .end = text + len, .err = err};
 	_cleanup_(tokener_freep) struct json_tokener *tokener = NULL;
@@ -295,7 +296,8 @@ int fleet_json_parse(const char *text, size_t len, size_t max_len, struct json_o
 	int r;
 
 	if (len > max_len || len > INT32_MAX - 1)
-		return fleet_error_set(err, -E2BIG, "the JSON text has %zu bytes, at most %zu are allowed", len, max_len);
+		return fleet_error_set(
+			err, -E2BIG, "the JSON text has %zu bytes, at most %zu are allowed", len, max_len);
 	r = scan_text(&s);
 	if (r < 0)
 		return r;

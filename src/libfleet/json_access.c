@@ -129,8 +129,8 @@ void fleet_json_append_string(struct json_object *array, const char *value)
 const char *fleet_json_text(struct json_object *obj, size_t *ret_len)
 {
 	size_t len = 0;
-	const char *text = json_object_to_json_string_length(obj,
-		JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	const char *text = json_object_to_json_string_length(
+		obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
 
 	check_memory(text != NULL);
 	if (ret_len)
@@ -142,7 +142,8 @@ static void write_canonical(struct fleet_buffer *out, struct json_object *value)
 
 static void write_string(struct fleet_buffer *out, const char *text, size_t len)
 {
-	static const char shorthand[0x20] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+	static const char shorthand[0x20] = {
+		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
 	size_t plain = 0;
 
 	fleet_buffer_add(out, "\"", 1);
@@ -171,7 +172,8 @@ struct member {
 
 static int by_key(const void *a, const void *b)
 {
-	return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key); /* as unsigned bytes */
+	return strcmp(
+		((const struct member *)a)->key, ((const struct member *)b)->key); /* as unsigned bytes */
 }
 
 static void write_object(struct fleet_buffer *out, struct json_object *object)
@@ -179,7 +181,7 @@ static void write_object(struct fleet_buffer *out, struct json_object *object)
 	size_t count = 0, length = (size_t)json_object_object_length(object);
 	_cleanup_free_ struct member *members = xcalloc(length, sizeof(*members));
 
-	json_object_object_foreach(object, key, value) {
+	json_object_object_foreach (object, key, value) {
 		members[count++] = (struct member){key, value};
 	}
 	qsort(members, count, sizeof(*members), by_key);

@@ -6,11 +6,11 @@
 #include "fleet/limits.h"
 #include "fleet/text.h"
 
-#define AT_MAX	  512
+#define AT_MAX    512
 #define NAMES_MAX 64 /* of a table: no request has more */
 
-static int check_object(struct json_object *obj, const struct fleet_json_field *fields, const char *at, bool strict,
-	struct fleet_error *err);
+static int check_object(struct json_object *obj, const struct fleet_json_field *fields, const char *at,
+	bool strict, struct fleet_error *err);
 
 static int must_be(const char *at, struct fleet_error *err, const char *what)
 {
@@ -22,8 +22,8 @@ static bool bounded(const struct fleet_json_field *f)
 	return f->max > f->min;
 }
 
-static int check_string(struct json_object *value, const struct fleet_json_field *f, const char *at,
-	struct fleet_error *err)
+static int check_string(
+	struct json_object *value, const struct fleet_json_field *f, const char *at, struct fleet_error *err)
 {
 	_cleanup_free_ char *words = NULL;
 	const char *text;
@@ -43,7 +43,8 @@ static int check_string(struct json_object *value, const struct fleet_json_field
 		if (f->max > 0)
 			return fleet_error_set(err, -EINVAL, "%s: must be a string of %lld to %lld bytes", at,
 				(long long)f->min, (long long)f->max);
-		return fleet_error_set(err, -EINVAL, "%s: must be a string of at least %lld bytes", at, (long long)f->min);
+		return fleet_error_set(
+			err, -EINVAL, "%s: must be a string of at least %lld bytes", at, (long long)f->min);
 	}
 	if (!f->one_of)
 		return 0;
@@ -59,8 +60,8 @@ static int check_string(struct json_object *value, const struct fleet_json_field
 	return fleet_error_set(err, -EINVAL, "%s: must be one of %s", at, words);
 }
 
-static int check_integer(struct json_object *value, const struct fleet_json_field *f, const char *at,
-	struct fleet_error *err)
+static int check_integer(
+	struct json_object *value, const struct fleet_json_field *f, const char *at, struct fleet_error *err)
 {
 	int64_t n;
 
@@ -71,13 +72,13 @@ static int check_integer(struct json_object *value, const struct fleet_json_fiel
 	if (n == INT64_MAX && json_object_get_uint64(value) > INT64_MAX)
 		return must_be(at, err, "a whole number below 2^63");
 	if (bounded(f) && (n < f->min || n > f->max))
-		return fleet_error_set(err, -EINVAL, "%s: must be a whole number from %lld to %lld", at, (long long)f->min,
-			(long long)f->max);
+		return fleet_error_set(err, -EINVAL, "%s: must be a whole number from %lld to %lld", at,
+			(long long)f->min, (long long)f->max);
 	return 0;
 }
 
-static int check_number(struct json_object *value, const struct fleet_json_field *f, const char *at,
-	struct fleet_error *err)
+static int check_number(
+	struct json_object *value, const struct fleet_json_field *f, const char *at, struct fleet_error *err)
 {
 	double n;
 
@@ -87,14 +88,14 @@ static int check_number(struct json_object *value, const struct fleet_json_field
 	if (!isfinite(n))
 		return must_be(at, err, "a finite number");
 	if (bounded(f) && (n < (double)f->min || n > (double)f->max))
-		return fleet_error_set(err, -EINVAL, "%s: must be a number from %lld to %lld", at, (long long)f->min,
-			(long long)f->max);
+		return fleet_error_set(err, -EINVAL, "%s: must be a number from %lld to %lld", at,
+			(long long)f->min, (long long)f->max);
 	return 0;
 }
 
 /* A string that must also look like something. */
-static int check_word(struct json_object *value, const struct fleet_json_field *f, const char *at,
-	struct fleet_error *err)
+static int check_word(
+	struct json_object *value, const struct fleet_json_field *f, const char *at, struct fleet_error *err)
 {
 	const char *text = NULL;
 	int64_t ms;
@@ -112,20 +113,22 @@ static int check_word(struct json_object *value, const struct fleet_json_field *
 	case FLEET_JSON_UUID:
 		return fleet_uuid_is_valid(text) ? 0 : must_be(at, err, "a UUID in lower case");
 	default:
-		return fleet_id_is_valid(text)
-			       ? 0
-			       : must_be(at, err, "a name of 1 to 64 letters, digits, '.', '_' or '-', a letter or digit first");
+		return fleet_id_is_valid(text) ? 0
+					       : must_be(at, err,
+							 "a name of 1 to 64 letters, digits, '.', '_' or "
+							 "'-', a letter or digit first");
 	}
 }
 
-static int check_value(struct json_object *value, const struct fleet_json_field *f, const char *at, bool strict,
-	struct fleet_error *err);
+static int check_value(struct json_object *value, const struct fleet_json_field *f, const char *at,
+	bool strict, struct fleet_error *err);
 
 /* What each element of an array, or each value of a map, must be. */
-static int check_element(struct json_object *value, const struct fleet_json_field *of, const char *at, bool strict,
-	struct fleet_error *err)
+static int check_element(struct json_object *value, const struct fleet_json_field *of, const char *at,
+	bool strict, struct fleet_error *err)
 {
-	const struct fleet_json_field element = {.type = of->element, .fields = of->fields, .one_of = of->one_of};
+	const struct fleet_json_field element = {
+		.type = of->element, .fields = of->fields, .one_of = of->one_of};
 
 	return check_value(value, &element, at, strict, err);
 }
@@ -134,13 +137,13 @@ static int check_count(size_t count, const struct fleet_json_field *f, const cha
 	struct fleet_error *err)
 {
 	if (bounded(f) && ((int64_t)count < f->min || (int64_t)count > f->max))
-		return fleet_error_set(err, -EINVAL, "%s: must have %lld to %lld %s, has %zu", at, (long long)f->min,
-			(long long)f->max, what, count);
+		return fleet_error_set(err, -EINVAL, "%s: must have %lld to %lld %s, has %zu", at,
+			(long long)f->min, (long long)f->max, what, count);
 	return 0;
 }
 
-static int check_array(struct json_object *value, const struct fleet_json_field *f, const char *at, bool strict,
-	struct fleet_error *err)
+static int check_array(struct json_object *value, const struct fleet_json_field *f, const char *at,
+	bool strict, struct fleet_error *err)
 {
 	char below[AT_MAX];
 	size_t count;
@@ -176,7 +179,7 @@ static int check_map(struct json_object *value, const struct fleet_json_field *f
 
 	if (f->element == FLEET_JSON_ANY)
 		return 0;
-	json_object_object_foreach(value, key, member) {
+	json_object_object_foreach (value, key, member) {
 		int r;
 
 		snprintf(below, sizeof(below), "%s.%s", at, key);
@@ -187,8 +190,8 @@ static int check_map(struct json_object *value, const struct fleet_json_field *f
 	return 0;
 }
 
-static int check_value(struct json_object *value, const struct fleet_json_field *f, const char *at, bool strict,
-	struct fleet_error *err)
+static int check_value(struct json_object *value, const struct fleet_json_field *f, const char *at,
+	bool strict, struct fleet_error *err)
 {
 	int r;
 
@@ -209,7 +212,8 @@ static int check_value(struct json_object *value, const struct fleet_json_field 
 		r = check_count((size_t)json_object_object_length(value), f, at, "members", err);
 		if (r < 0)
 			return r;
-		return f->fields ? check_object(value, f->fields, at, strict, err) : check_map(value, f, at, strict, err);
+		return f->fields ? check_object(value, f->fields, at, strict, err)
+				 : check_map(value, f, at, strict, err);
 	case FLEET_JSON_ARRAY:
 		return check_array(value, f, at, strict, err);
 	case FLEET_JSON_TIME:
@@ -220,8 +224,8 @@ static int check_value(struct json_object *value, const struct fleet_json_field 
 	return 0;
 }
 
-static int check_member(struct json_object *obj, const struct fleet_json_field *f, const char *at, bool strict,
-	struct fleet_error *err)
+static int check_member(struct json_object *obj, const struct fleet_json_field *f, const char *at,
+	bool strict, struct fleet_error *err)
 {
 	struct json_object *value = NULL;
 	char below[AT_MAX];
@@ -252,7 +256,7 @@ static int check_known(struct json_object *obj, const struct fleet_json_field *f
 
 	for (const struct fleet_json_field *f = fields; f->key && count < NAMES_MAX; f++)
 		names[count++] = f->key;
-	json_object_object_foreach(obj, key, unused) {
+	json_object_object_foreach (obj, key, unused) {
 		const char *nearest;
 		size_t i = 0;
 
@@ -263,14 +267,15 @@ static int check_known(struct json_object *obj, const struct fleet_json_field *f
 			continue;
 		nearest = fleet_text_nearest(key, names, count);
 		if (nearest)
-			return fleet_error_set(err, -EINVAL, "%s.%.64s: unknown field; did you mean '%s'?", at, key, nearest);
+			return fleet_error_set(err, -EINVAL, "%s.%.64s: unknown field; did you mean '%s'?",
+				at, key, nearest);
 		return fleet_error_set(err, -EINVAL, "%s.%.64s: unknown field", at, key);
 	}
 	return 0;
 }
 
-static int check_object(struct json_object *obj, const struct fleet_json_field *fields, const char *at, bool strict,
-	struct fleet_error *err)
+static int check_object(struct json_object *obj, const struct fleet_json_field *fields, const char *at,
+	bool strict, struct fleet_error *err)
 {
 	int r;
 

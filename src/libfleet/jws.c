@@ -5,10 +5,10 @@
 #include "fleet/jws.h"
 #include "fleet/limits.h"
 
-#define KEY_LEN	      32
+#define KEY_LEN       32
 #define SIGNATURE_LEN 64
 #define HEADER_MAX    1024 /* decoded; ours has some 90 bytes */
-#define TYP	      "fleet-command+jws"
+#define TYP           "fleet-command+jws"
 
 struct fleet_jws_key {
 	EVP_PKEY *pkey; /* owned */
@@ -88,7 +88,8 @@ int fleet_jws_key_to_pem(const struct fleet_jws_key *key, char **ret_pem, struct
 	long len;
 
 	if (!key->is_private)
-		return fleet_error_set(err, -EINVAL, "key %s is a public one: there is no private key to write", key->id);
+		return fleet_error_set(
+			err, -EINVAL, "key %s is a public one: there is no private key to write", key->id);
 	if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
 		return fleet_error_set(err, -EIO, "libcrypto cannot write key %s as PEM", key->id);
 	len = BIO_get_mem_data(bio, &data);
@@ -159,8 +160,9 @@ int fleet_jws_key_from_jwk(struct json_object *jwk, struct fleet_jws_key **ret, 
 	const char *x = fleet_json_string(jwk, "x");
 	size_t len = 0;
 
-	if (!str_equal(fleet_json_string(jwk, "kty"), "OKP") || !str_equal(fleet_json_string(jwk, "crv"), "Ed25519") ||
-		!absent_or(jwk, "alg", "EdDSA") || !absent_or(jwk, "use", "sig"))
+	if (!str_equal(fleet_json_string(jwk, "kty"), "OKP") ||
+		!str_equal(fleet_json_string(jwk, "crv"), "Ed25519") || !absent_or(jwk, "alg", "EdDSA") ||
+		!absent_or(jwk, "use", "sig"))
 		return fleet_error_set(err, -EBADMSG, "not an Ed25519 signature key in JWK form");
 	if (json_object_object_get_ex(jwk, "d", NULL))
 		return fleet_error_set(err, -EBADMSG, "the JWK holds a private key, which must not travel");
@@ -170,7 +172,8 @@ int fleet_jws_key_from_jwk(struct json_object *jwk, struct fleet_jws_key **ret, 
 	if (!key)
 		return fleet_error_set(err, -EBADMSG, "the JWK's x is no Ed25519 key");
 	if (!absent_or(jwk, "kid", key->id))
-		return fleet_error_set(err, -EBADMSG, "the JWK's kid is not its thumbprint, which is %s", key->id);
+		return fleet_error_set(
+			err, -EBADMSG, "the JWK's kid is not its thumbprint, which is %s", key->id);
 	*ret = TAKE_PTR(key);
 	return 0;
 }
@@ -180,10 +183,12 @@ const char *fleet_jws_key_id(const struct fleet_jws_key *key)
 	return key->id;
 }
 
-int fleet_jws_sign(const struct fleet_jws_key *key, struct json_object *payload, char **ret_jws, struct fleet_error *err)
+int fleet_jws_sign(
+	const struct fleet_jws_key *key, struct json_object *payload, char **ret_jws, struct fleet_error *err)
 {
 	_cleanup_(md_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	_cleanup_free_ char *header = NULL, *header64 = NULL, *body = NULL, *body64 = NULL, *signed_text = NULL;
+	_cleanup_free_ char *header = NULL, *header64 = NULL, *body = NULL, *body64 = NULL,
+			    *signed_text = NULL;
 	_cleanup_free_ char *signature64 = NULL, *jws = NULL;
 	unsigned char signature[SIGNATURE_LEN];
 	size_t len = 0, signature_len = sizeof(signature);
@@ -203,7 +208,8 @@ int fleet_jws_sign(const struct fleet_jws_key *key, struct json_object *payload,
 	signature64 = fleet_base64url_encode(signature, signature_len);
 	jws = xasprintf("%s.%s", signed_text, signature64);
 	if (strlen(jws) > FLEET_COMMAND_JWS_MAX)
-		return fleet_error_set(err, -E2BIG, "the signed command has %zu bytes, at most %u are allowed", strlen(jws),
+		return fleet_error_set(err, -E2BIG,
+			"the signed command has %zu bytes, at most %u are allowed", strlen(jws),
 			FLEET_COMMAND_JWS_MAX);
 	*ret_jws = TAKE_PTR(jws);
 	return 0;
@@ -220,7 +226,8 @@ static int split(const char *jws, size_t len, struct parts *ret, struct fleet_er
 	const char *first, *second;
 
 	if (len > FLEET_COMMAND_JWS_MAX)
-		return fleet_error_set(err, -EBADMSG, "the signed command has %zu bytes, at most %u are allowed", len,
+		return fleet_error_set(err, -EBADMSG,
+			"the signed command has %zu bytes, at most %u are allowed", len,
 			FLEET_COMMAND_JWS_MAX);
 	first = memchr(jws, '.', len);
 	second = first ? memchr(first + 1, '.', len - (size_t)(first + 1 - jws)) : NULL;
@@ -278,7 +285,8 @@ static int read_header(const struct parts *parts, char ret_kid[FLEET_KID_LEN + 1
 	if (!kid || strlen(kid) != FLEET_KID_LEN)
 		return fleet_error_set(err, -EBADMSG, "the signed command does not name its key");
 	if (json_object_object_length(header) != 3)
-		return fleet_error_set(err, -EBADMSG, "the signed command's header has members beside alg, kid and typ");
+		return fleet_error_set(
+			err, -EBADMSG, "the signed command's header has members beside alg, kid and typ");
 	memcpy(ret_kid, kid, FLEET_KID_LEN + 1);
 	return 0;
 }
@@ -289,13 +297,16 @@ static int verify_bytes(const struct fleet_jws_key *key, const struct parts *par
 	_cleanup_free_ unsigned char *signature = NULL;
 	size_t len = 0;
 
-	if (fleet_base64url_decode(parts->signature, parts->signature_len, &signature, &len) < 0 || len != SIGNATURE_LEN)
-		return fleet_error_set(err, -EBADMSG, "the signed command's signature is not the base64url of 64 bytes");
+	if (fleet_base64url_decode(parts->signature, parts->signature_len, &signature, &len) < 0 ||
+		len != SIGNATURE_LEN)
+		return fleet_error_set(
+			err, -EBADMSG, "the signed command's signature is not the base64url of 64 bytes");
 	if (!ctx || EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key->pkey) != 1)
 		return fleet_error_set(err, -EIO, "libcrypto cannot verify with key %s", key->id);
 	if (EVP_DigestVerify(ctx, signature, len, (const unsigned char *)parts->header,
 		    parts->header_len + 1 + parts->payload_len) != 1)
-		return fleet_error_set(err, -EKEYREJECTED, "the signature is not that of key %s over this command", key->id);
+		return fleet_error_set(
+			err, -EKEYREJECTED, "the signature is not that of key %s over this command", key->id);
 	return 0;
 }
 
@@ -321,7 +332,8 @@ int fleet_jws_verify(struct fleet_jws_key *const keys[], size_t key_count, const
 	r = verify_bytes(key, &parts, err);
 	if (r < 0)
 		return r;
-	return decode_object(parts.payload, parts.payload_len, FLEET_COMMAND_JWS_MAX, "payload", ret_payload, err);
+	return decode_object(
+		parts.payload, parts.payload_len, FLEET_COMMAND_JWS_MAX, "payload", ret_payload, err);
 }
 
 int fleet_jws_peek(const char *jws, size_t len, struct json_object **ret_payload, struct fleet_error *err)
@@ -331,5 +343,6 @@ int fleet_jws_peek(const char *jws, size_t len, struct json_object **ret_payload
 
 	if (r < 0)
 		return r;
-	return decode_object(parts.payload, parts.payload_len, FLEET_COMMAND_JWS_MAX, "payload", ret_payload, err);
+	return decode_object(
+		parts.payload, parts.payload_len, FLEET_COMMAND_JWS_MAX, "payload", ret_payload, err);
 }

@@ -5,7 +5,8 @@
 #include "fleet/log.h"
 #include "fleet/text.h"
 
-#define LINE_MAX_BYTES 4000 /* of the event's text: with what goes around it a pipe takes the line in one piece */
+#define LINE_MAX_BYTES                                                                                       \
+	4000 /* of the event's text: with what goes around it a pipe takes the line in one piece */
 
 static const struct {
 	const char *name;
@@ -134,10 +135,12 @@ void fleet_log_write(enum fleet_log_level level, const char *fmt, ...)
 	if (log_to_journal)
 		fleet_buffer_printf(&line, "<%d>", levels[level].priority);
 	if (json)
-		fleet_buffer_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%ld,\"message\":\"",
+		fleet_buffer_printf(&line,
+			"{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%ld,\"message\":\"",
 			fleet_timestamp_now().text, levels[level].name, log_program, (long)getpid());
 	else if (!log_to_journal)
-		fleet_buffer_printf(&line, "%s %s %s: ", fleet_timestamp_now().text, log_program, levels[level].name);
+		fleet_buffer_printf(
+			&line, "%s %s %s: ", fleet_timestamp_now().text, log_program, levels[level].name);
 	add_text(&line, text, len, json);
 	if (strlen(text) > len)
 		fleet_buffer_add_string(&line, "...");

@@ -5,13 +5,13 @@
 #include "fleet/limits.h"
 #include "fleet/message.h"
 
-#define REQ	 FLEET_JSON_REQUIRED
-#define OPT	 0
-#define NATURAL	 .min = 0, .max = INT64_MAX
+#define REQ      FLEET_JSON_REQUIRED
+#define OPT      0
+#define NATURAL  .min = 0, .max = INT64_MAX
 #define SENTENCE .max = 4 * FLEET_TEXT_MAX
-#define WORD	 .min = 1, .max = 128
+#define WORD     .min = 1, .max = 128
 #define FILEHASH .min = 71, .max = 71 /* sha256: and 64 digits */
-#define HEXHASH	 .min = 64, .max = 64
+#define HEXHASH  .min = 64, .max = 64
 
 /* clang-format off */
 #define TEXT(key, need, ...)	      {key, FLEET_JSON_STRING, need, __VA_ARGS__}
@@ -29,7 +29,8 @@
 
 typedef const struct fleet_json_field fields;
 
-static const char *const statuses[] = {"running", "done", "stopped", "failed", "starting", "stopping", "unknown", NULL};
+static const char *const statuses[] = {
+	"running", "done", "stopped", "failed", "starting", "stopping", "unknown", NULL};
 static const char *const healths[] = {"healthy", "unhealthy", "unknown", NULL};
 static const char *const roles[] = {"format", "service", NULL};
 static const char *const categories[] = {"agent", "restart", "config", "update", "system", NULL};
@@ -247,8 +248,12 @@ static fields event_fields[] = {
 	{0},
 };
 
-enum { FROM_AGENT = 1 << FLEET_AGENT_TO_CONSOLE, FROM_CONSOLE = 1 << FLEET_CONSOLE_TO_AGENT,
-       TO_HOST = 1 << FLEET_AGENT_TO_HOST, FROM_HOST = 1 << FLEET_HOST_TO_AGENT };
+enum {
+	FROM_AGENT = 1 << FLEET_AGENT_TO_CONSOLE,
+	FROM_CONSOLE = 1 << FLEET_CONSOLE_TO_AGENT,
+	TO_HOST = 1 << FLEET_AGENT_TO_HOST,
+	FROM_HOST = 1 << FLEET_HOST_TO_AGENT
+};
 
 static const struct {
 	const char *name;
@@ -288,11 +293,17 @@ static const struct {
 };
 _Static_assert(FLEET_ARRAY_LEN(types) == FLEET_MESSAGE_TYPE_COUNT, "every type has its row");
 
-static fields envelope_fields[] = {TEXT("type", REQ, .min = 1, .max = 64), UUID("id", REQ), TIME("ts", REQ), {0}};
+static fields envelope_fields[] = {
+	TEXT("type", REQ, .min = 1, .max = 64), UUID("id", REQ), TIME("ts", REQ), {0}};
 
 const char *fleet_message_type_to_string(enum fleet_message_type type)
 {
 	return types[type].name;
+}
+
+const struct fleet_json_field *fleet_message_fields(enum fleet_message_type type)
+{
+	return types[type].fields;
 }
 
 struct json_object *fleet_message_new(enum fleet_message_type type)
@@ -316,8 +327,8 @@ static enum fleet_message_type find_type(const char *name, enum fleet_direction 
 	return FLEET_MESSAGE_INVALID;
 }
 
-int fleet_message_parse(const char *text, size_t len, enum fleet_direction direction, enum fleet_message_type *ret_type,
-	struct json_object **ret, struct fleet_error *err)
+int fleet_message_parse(const char *text, size_t len, enum fleet_direction direction,
+	enum fleet_message_type *ret_type, struct json_object **ret, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *message = NULL;
 	enum fleet_message_type type;
@@ -336,7 +347,8 @@ int fleet_message_parse(const char *text, size_t len, enum fleet_direction direc
 	}
 	type = find_type(fleet_json_string(message, "type"), direction);
 	if (type == FLEET_MESSAGE_INVALID)
-		r = fleet_error_set(err, -EOPNOTSUPP, "$.type: '%s' is not known here", fleet_json_string(message, "type"));
+		r = fleet_error_set(err, -EOPNOTSUPP, "$.type: '%s' is not known here",
+			fleet_json_string(message, "type"));
 	else
 		r = fleet_json_check(message, types[type].fields, "$", err);
 	*ret_type = type;
@@ -426,16 +438,19 @@ static int check_edit(struct json_object *edit, size_t index, struct fleet_error
 	size_t len = 0;
 
 	if (!set)
-		return has_value ? fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: unset takes no value", index) : 0;
+		return has_value ? fleet_error_set(err, -EINVAL,
+					   "$.args.edits[%zu].value: unset takes no value", index)
+				 : 0;
 	if (!has_value)
 		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: is missing", index);
 	if (!str_equal(mode, "json") && !json_object_is_type(value, json_type_string))
-		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: must be a string with mode %s", index,
-			mode ? mode : "auto");
+		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: must be a string with mode %s",
+			index, mode ? mode : "auto");
 	(void)fleet_json_text(value, &len);
 	if (len > FLEET_VALUE_MAX)
-		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: has %zu bytes, at most %u are allowed", index,
-			len, FLEET_VALUE_MAX);
+		return fleet_error_set(err, -EINVAL,
+			"$.args.edits[%zu].value: has %zu bytes, at most %u are allowed", index, len,
+			FLEET_VALUE_MAX);
 	return 0;
 }
 
@@ -445,7 +460,8 @@ static int check_push(struct json_object *args, struct fleet_error *err)
 	size_t count = edits ? json_object_array_length(edits) : 0;
 
 	if (fleet_json_string(args, "restoreOf"))
-		return count == 0 ? 0 : fleet_error_set(err, -EINVAL, "$.args.edits: a restore takes no edits");
+		return count == 0 ? 0
+				  : fleet_error_set(err, -EINVAL, "$.args.edits: a restore takes no edits");
 	if (count == 0)
 		return fleet_error_set(err, -EINVAL, "$.args.edits: must have at least one edit");
 	for (size_t i = 0; i < count; i++) {
@@ -469,7 +485,8 @@ int fleet_command_check(struct json_object *payload, struct fleet_error *err)
 	if (fleet_json_int(payload, "v", 0) != 1)
 		return fleet_error_set(err, -EINVAL, "$.v: this program knows version 1 of commands only");
 	if (fleet_timestamp_parse(fleet_json_string(payload, "issuedAt"), &issued) < 0 ||
-		fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires) < 0 || expires <= issued)
+		fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires) < 0 ||
+		expires <= issued)
 		return fleet_error_set(err, -EINVAL, "$.expiresAt: must be after issuedAt");
 	r = fleet_action_from_string(fleet_json_string(payload, "action"), &action);
 	if (r < 0)

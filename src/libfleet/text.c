@@ -5,7 +5,8 @@
 size_t fleet_text_utf8_sequence(const char *text, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)text;
-	unsigned char low = 0x80, high = 0xBF; /* what the second byte may be: no overlong forms, no surrogates */
+	unsigned char low = 0x80,
+		      high = 0xBF; /* what the second byte may be: no overlong forms, no surrogates */
 	size_t need;
 
 	if (len == 0)

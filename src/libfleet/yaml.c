@@ -13,8 +13,8 @@ struct anchor {
 /* A node and what it costs to walk it. */
 struct cell {
 	struct fleet_yaml_node node; /* first: a node is its cell */
-	struct cell *next;	     /* all cells of the document */
-	size_t walk;		     /* nodes met below and with it */
+	struct cell *next;           /* all cells of the document */
+	size_t walk;                 /* nodes met below and with it */
 	unsigned height;
 };
 
@@ -39,7 +39,8 @@ static struct cell *cell_of(struct fleet_yaml_node *node)
 
 static int fault_at(struct builder *b, const yaml_mark_t *mark, const char *why)
 {
-	return fleet_error_set(b->err, -EBADMSG, "%s:%zu:%zu: %s", b->yaml->name, mark->line + 1, mark->column + 1, why);
+	return fleet_error_set(
+		b->err, -EBADMSG, "%s:%zu:%zu: %s", b->yaml->name, mark->line + 1, mark->column + 1, why);
 }
 
 static int next_event(struct builder *b, yaml_event_t *event)
@@ -130,7 +131,8 @@ static int build_alias(struct builder *b, const yaml_event_t *e, struct fleet_ya
 
 static int build(struct builder *b, const yaml_event_t *e, unsigned depth, struct fleet_yaml_node **ret);
 
-static int build_sequence(struct builder *b, const yaml_event_t *start, unsigned depth, struct fleet_yaml_node **ret)
+static int build_sequence(
+	struct builder *b, const yaml_event_t *start, unsigned depth, struct fleet_yaml_node **ret)
 {
 	struct fleet_yaml_node *node;
 
@@ -160,7 +162,8 @@ static int build_sequence(struct builder *b, const yaml_event_t *start, unsigned
 	return 0;
 }
 
-static int build_pair(struct builder *b, struct fleet_yaml_node *node, const yaml_event_t *key_event, unsigned depth)
+static int build_pair(
+	struct builder *b, struct fleet_yaml_node *node, const yaml_event_t *key_event, unsigned depth)
 {
 	_cleanup_(yaml_event_delete) yaml_event_t e = {0};
 	struct fleet_yaml_node *key = NULL, *value = NULL;
@@ -171,8 +174,9 @@ static int build_pair(struct builder *b, struct fleet_yaml_node *node, const yam
 	if (key->kind != FLEET_YAML_SCALAR)
 		return fault_at(b, &key_event->start_mark, "a key must be plain text");
 	if (fleet_yaml_get(node, key->text))
-		return fleet_error_set(b->err, -EBADMSG, "%s:%zu:%zu: the key '%s' is there twice", b->yaml->name,
-			key_event->start_mark.line + 1, key_event->start_mark.column + 1, key->text);
+		return fleet_error_set(b->err, -EBADMSG, "%s:%zu:%zu: the key '%s' is there twice",
+			b->yaml->name, key_event->start_mark.line + 1, key_event->start_mark.column + 1,
+			key->text);
 	r = next_event(b, &e);
 	if (r < 0)
 		return r;
@@ -190,7 +194,8 @@ static int build_pair(struct builder *b, struct fleet_yaml_node *node, const yam
 	return 0;
 }
 
-static int build_mapping(struct builder *b, const yaml_event_t *start, unsigned depth, struct fleet_yaml_node **ret)
+static int build_mapping(
+	struct builder *b, const yaml_event_t *start, unsigned depth, struct fleet_yaml_node **ret)
 {
 	struct fleet_yaml_node *node;
 
@@ -263,7 +268,8 @@ static int build_document(struct builder *b)
 	}
 }
 
-int fleet_yaml_parse(const char *text, size_t len, const char *name, struct fleet_yaml **ret, struct fleet_error *err)
+int fleet_yaml_parse(
+	const char *text, size_t len, const char *name, struct fleet_yaml **ret, struct fleet_error *err)
 {
 	_cleanup_(fleet_yaml_freep) struct fleet_yaml *yaml = xcalloc(1, sizeof(*yaml));
 	struct builder b = {.yaml = yaml, .err = err};
@@ -271,8 +277,8 @@ int fleet_yaml_parse(const char *text, size_t len, const char *name, struct flee
 
 	yaml->name = xstrdup(name);
 	if (len > FLEET_YAML_FILE_MAX)
-		return fleet_error_set(err, -EBADMSG, "%s:1:1: it has %zu bytes, at most %u are allowed", name, len,
-			FLEET_YAML_FILE_MAX);
+		return fleet_error_set(err, -EBADMSG, "%s:1:1: it has %zu bytes, at most %u are allowed",
+			name, len, FLEET_YAML_FILE_MAX);
 	if (len >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
 		text += 3; /* an editor's byte order mark */
 		len -= 3;

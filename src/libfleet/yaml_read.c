@@ -3,8 +3,8 @@
 #include "fleet/text.h"
 #include "fleet/yaml.h"
 
-int fleet_yaml_error(const struct fleet_yaml *yaml, const struct fleet_yaml_node *node, struct fleet_error *err,
-	const char *fmt, ...)
+int fleet_yaml_error(const struct fleet_yaml *yaml, const struct fleet_yaml_node *node,
+	struct fleet_error *err, const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list ap;
@@ -14,7 +14,8 @@ int fleet_yaml_error(const struct fleet_yaml *yaml, const struct fleet_yaml_node
 	va_end(ap);
 	if (!node)
 		return fleet_error_set(err, -EINVAL, "%s: %s", fleet_yaml_name(yaml), text);
-	return fleet_error_set(err, -EINVAL, "%s:%u:%u: %s", fleet_yaml_name(yaml), node->line, node->column, text);
+	return fleet_error_set(
+		err, -EINVAL, "%s:%u:%u: %s", fleet_yaml_name(yaml), node->line, node->column, text);
 }
 
 static bool is_null(const struct fleet_yaml_node *node)
@@ -51,8 +52,8 @@ int fleet_yaml_get_string(const struct fleet_yaml *y, const struct fleet_yaml_no
 	return 0;
 }
 
-int fleet_yaml_get_bool(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key, bool *ret,
-	struct fleet_error *err)
+int fleet_yaml_get_bool(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key,
+	bool *ret, struct fleet_error *err)
 {
 	const struct fleet_yaml_node *node = get_present(mapping, key);
 
@@ -87,8 +88,8 @@ static bool read_int(const struct fleet_yaml_node *node, int64_t *ret)
 	return true;
 }
 
-int fleet_yaml_get_int(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key, int64_t min,
-	int64_t max, int64_t *ret, struct fleet_error *err)
+int fleet_yaml_get_int(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key,
+	int64_t min, int64_t max, int64_t *ret, struct fleet_error *err)
 {
 	const struct fleet_yaml_node *node = get_present(mapping, key);
 	int64_t value;
@@ -96,26 +97,28 @@ int fleet_yaml_get_int(const struct fleet_yaml *y, const struct fleet_yaml_node 
 	if (!node)
 		return 0;
 	if (!read_int(node, &value) || value < min || value > max)
-		return fleet_yaml_error(y, node, err, "%s must be a whole number from %lld to %lld", key, (long long)min,
-			(long long)max);
+		return fleet_yaml_error(y, node, err, "%s must be a whole number from %lld to %lld", key,
+			(long long)min, (long long)max);
 	*ret = value;
 	return 0;
 }
 
-int fleet_yaml_get_duration_ms(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key,
-	int64_t *ret, struct fleet_error *err)
+int fleet_yaml_get_duration_ms(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping,
+	const char *key, int64_t *ret, struct fleet_error *err)
 {
 	const struct fleet_yaml_node *node = get_present(mapping, key);
 
 	if (!node)
 		return 0;
 	if (node->kind != FLEET_YAML_SCALAR || fleet_duration_parse(node->text, ret) < 0)
-		return fleet_yaml_error(y, node, err, "%s must be a duration of at most 365d, such as 30s, 5m or 250ms", key);
+		return fleet_yaml_error(
+			y, node, err, "%s must be a duration of at most 365d, such as 30s, 5m or 250ms", key);
 	return 0;
 }
 
 static int get_kind(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key,
-	enum fleet_yaml_kind kind, const char *what, const struct fleet_yaml_node **ret, struct fleet_error *err)
+	enum fleet_yaml_kind kind, const char *what, const struct fleet_yaml_node **ret,
+	struct fleet_error *err)
 {
 	const struct fleet_yaml_node *node = get_present(mapping, key);
 
@@ -133,14 +136,14 @@ int fleet_yaml_get_mapping(const struct fleet_yaml *y, const struct fleet_yaml_n
 	return get_kind(y, mapping, key, FLEET_YAML_MAPPING, "a mapping of keys to values", ret, err);
 }
 
-int fleet_yaml_get_sequence(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *key,
-	const struct fleet_yaml_node **ret, struct fleet_error *err)
+int fleet_yaml_get_sequence(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping,
+	const char *key, const struct fleet_yaml_node **ret, struct fleet_error *err)
 {
 	return get_kind(y, mapping, key, FLEET_YAML_SEQUENCE, "a list", ret, err);
 }
 
-int fleet_yaml_check_keys(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping, const char *const *names,
-	struct fleet_error *err)
+int fleet_yaml_check_keys(const struct fleet_yaml *y, const struct fleet_yaml_node *mapping,
+	const char *const *names, struct fleet_error *err)
 {
 	size_t count = 0;
 
@@ -161,7 +164,8 @@ int fleet_yaml_check_keys(const struct fleet_yaml *y, const struct fleet_yaml_no
 			continue;
 		nearest = fleet_text_nearest(key->text, names, count);
 		if (nearest)
-			return fleet_yaml_error(y, key, err, "unknown key '%.64s'; did you mean '%s'?", key->text, nearest);
+			return fleet_yaml_error(
+				y, key, err, "unknown key '%.64s'; did you mean '%s'?", key->text, nearest);
 		return fleet_yaml_error(y, key, err, "unknown key '%.64s'", key->text);
 	}
 	return 0;
