@@ -1,0 +1,422 @@
+#include "agent/host/ledger.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include "agent/host/ledger_record.h"
+#include "fleet/clock.h"
+#include "fleet/file.h"
+#include "fleet/ids.h"
+#include "fleet/log.h"
+
+#define RESULT_KEEP_MAX 8192 /* of a finished, stored command: longer ones keep only that they ended */
+#define COMPACT_SLACK   (1024 * 1024) /* bytes that the file may grow past double its last compacted size */
+#define COMPACT_DIVISOR 4 /* finished commands may exceed the bound by a quarter before they are pruned */
+
+const struct ledger_entry *ledger_find(const struct ledger *l, const char *id)
+{
+	for (size_t i = l->count; i > 0; i--) {
+		if (strcmp(l->entries[i - 1].id, id) == 0)
+			return &l->entries[i - 1];
+	}
+	return NULL;
+}
+
+size_t ledger_count(const struct ledger *l)
+{
+	return l->count;
+}
+
+const struct ledger_entry *ledger_at(const struct ledger *l, size_t index)
+{
+	return &l->entries[index];
+}
+
+int64_t ledger_floor_ms(const struct ledger *l)
+{
+	return l->floor_ms;
+}
+
+size_t ledger_unsent_events(const struct ledger *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		n += l->entries[i].is_event && !l->entries[i].stored;
+	return n;
+}
+
+size_t ledger_open_commands(const struct ledger *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		n += l->entries[i].state != LEDGER_ENDED;
+	return n;
+}
+
+const struct ledger_entry *ledger_next_untold(struct ledger *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		struct ledger_entry *e = &l->entries[i];
+
+		if (e->state == LEDGER_ENDED && !e->stored && !e->told) {
+			e->told = true;
+			return e;
+		}
+	}
+	return NULL;
+}
+
+void ledger_untell(struct ledger *l, const char *id)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		if (!id || strcmp(l->entries[i].id, id) == 0)
+			l->entries[i].told = false;
+	}
+}
+
+void ledger_set_keep(struct ledger *l, size_t keep)
+{
+	l->keep = keep;
+}
+
+static int write_fully(int fd, const char *data, size_t len, off_t at)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, data, len, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* A record that could not be written whole, or not synced, is taken back: the file and the index never say
+ * different things. If even that fails, nothing more is accepted. */
+static int append(struct ledger *l, struct json_object *record, bool sync, struct fleet_error *err)
+{
+	_cleanup_buffer_ struct fleet_buffer line = FLEET_BUFFER_INIT;
+	off_t at = l->size;
+	int r;
+
+	if (l->broken)
+		return fleet_error_set(err, -EIO,
+			"the ledger %s could not be written earlier; restart the driver host", l->path);
+	ledger_format_line(record, &line);
+	if (line.len > LEDGER_LINE_MAX)
+		return fleet_error_set(
+			err, -E2BIG, "a record of %zu bytes is too long for the ledger", line.len);
+	r = write_fully(l->fd, line.data, line.len, at);
+	if (r >= 0 && sync && fdatasync(l->fd) < 0)
+		r = -errno;
+	if (r >= 0)
+		r = ledger_index(l, record, at, err);
+	else
+		(void)fleet_error_errno(err, r, "cannot write the ledger %s", l->path);
+	if (r < 0) {
+		if (ftruncate(l->fd, at) < 0)
+			l->broken = true;
+		return r;
+	}
+	l->size = at + (off_t)line.len;
+	return 0;
+}
+
+static struct json_object *record_new(const char *kind, const char *id)
+{
+	struct json_object *record = json_object_new_object();
+
+	fleet_json_add_string(record, "r", kind);
+	fleet_json_add_string(record, "id", id);
+	fleet_json_add_int(record, "at", fleet_clock_wall_ms());
+	return record;
+}
+
+static int write_header(struct ledger *l, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = json_object_new_object();
+
+	fleet_json_add_string(record, "r", "ledger");
+	fleet_json_add_int(record, "v", LEDGER_VERSION);
+	fleet_json_add_int(record, "floor", l->floor_ms);
+	return append(l, record, true, err);
+}
+
+int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
+{
+	_cleanup_(ledger_closep) struct ledger *l = xcalloc(1, sizeof(*l));
+	int r;
+
+	l->path = xstrdup(path);
+	l->keep = FLEET_LEDGER_DONE_KEEP;
+	l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (l->fd < 0)
+		return fleet_error_errno(err, -errno, "cannot open the ledger %s", path);
+	r = ledger_replay(l, err);
+	if (r < 0)
+		return r;
+	if (l->size == 0 || r > 0)
+		r = write_header(l, err); /* a floor that damage raised must outlive this process */
+	if (r < 0)
+		return r;
+	l->compacted_size = l->size;
+	*ret = TAKE_PTR(l);
+	return 0;
+}
+
+void ledger_close(struct ledger *l)
+{
+	if (!l)
+		return;
+	if (l->fd >= 0)
+		(void)close(l->fd); /* what matters was synced */
+	free(l->entries);
+	free(l->path);
+	free(l);
+}
+
+int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_error *err)
+{
+	const char *id = fleet_json_string(payload, "commandId");
+	_cleanup_json_ struct json_object *record = record_new("accept", id);
+	int64_t issued_ms = 0;
+
+	if (!id || !fleet_uuid_is_valid(id))
+		return fleet_error_set(err, -EINVAL, "a command without an id");
+	if (ledger_find(l, id))
+		return fleet_error_set(err, -EEXIST, "command %s is in the ledger already", id);
+	if (fleet_timestamp_parse(fleet_json_string(payload, "issuedAt"), &issued_ms) < 0)
+		return fleet_error_set(err, -EINVAL, "a command without issuedAt");
+	fleet_json_add_int(record, "issuedAt", issued_ms);
+	/* as a text: its nesting then counts for itself */
+	fleet_json_add_string(record, "payload", fleet_json_text(payload, NULL));
+	return append(l, record, true, err);
+}
+
+int ledger_step(
+	struct ledger *l, const char *id, const char *step, struct json_object *data, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = record_new("step", id);
+
+	fleet_json_add_string(record, "step", step);
+	if (data)
+		fleet_json_add(record, "data", json_object_get(data));
+	return append(l, record, true, err);
+}
+
+int ledger_end(struct ledger *l, const char *id, struct json_object *result, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = record_new("end", id);
+	const struct ledger_entry *e = ledger_find(l, id);
+
+	if (!e)
+		return fleet_error_set(err, -ENOENT, "command %s is not in the ledger", id);
+	if (e->state == LEDGER_ENDED)
+		return fleet_error_set(err, -EALREADY, "command %s has ended already", id);
+	fleet_json_add(record, "result", json_object_get(result));
+	return append(l, record, true, err);
+}
+
+int ledger_event(struct ledger *l, struct json_object *event, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = record_new("event", fleet_json_string(event, "eventId"));
+
+	fleet_json_add(record, "event", json_object_get(event));
+	return append(l, record, true, err);
+}
+
+int ledger_stored(struct ledger *l, const char *id, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = record_new("stored", id);
+	const struct ledger_entry *e = ledger_find(l, id);
+
+	if (!e || e->state != LEDGER_ENDED || e->stored)
+		return 0; /* pruned, or said before, or said of something that is still going on */
+	return append(l, record, false, err);
+}
+
+int ledger_payload(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
+	struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = NULL;
+	const char *text;
+	int r = ledger_read_at(l->fd, e->payload_at, &record, err);
+
+	if (r < 0)
+		return r;
+	text = fleet_json_string(record, "payload");
+	if (!text)
+		return fleet_error_set(err, -EBADMSG, "the ledger has no arguments for command %s", e->id);
+	return fleet_json_parse(text, strlen(text), FLEET_MESSAGE_MAX, ret, err);
+}
+
+int ledger_outcome(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
+	struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = NULL;
+	struct json_object *frame;
+	int r = ledger_read_at(l->fd, e->end_at, &record, err);
+
+	if (r < 0)
+		return r;
+	frame = fleet_json_object(record, e->is_event ? "event" : "result");
+	if (!frame)
+		return fleet_error_set(
+			err, -ENOENT, "the ledger keeps only that command %s has ended", e->id);
+	*ret = json_object_get(frame);
+	return 0;
+}
+
+int ledger_last_step(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
+	struct fleet_error *err)
+{
+	return ledger_read_at(l->fd, e->last_at, ret, err);
+}
+
+int ledger_write_step(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
+	struct fleet_error *err)
+{
+	return ledger_read_at(l->fd, e->write_at, ret, err);
+}
+
+/* ---- compaction ---- */
+
+static int copy_record(const struct ledger *l, off_t at, struct fleet_buffer *out, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = NULL;
+	int r;
+
+	if (at < 0)
+		return 0;
+	r = ledger_read_at(l->fd, at, &record, err);
+	if (r >= 0)
+		ledger_format_line(record, out);
+	return r;
+}
+
+static int copy_finished(const struct ledger *l, const struct ledger_entry *e, struct fleet_buffer *out,
+	struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = NULL, *result = NULL, *stored = NULL;
+	size_t len = 0;
+	int r;
+
+	r = ledger_outcome(l, e, &result, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (result)
+		(void)fleet_json_text(result, &len);
+	record = record_new("done", e->id);
+	fleet_json_add_int(record, "issuedAt", e->issued_ms);
+	if (result && (!e->stored || len <= RESULT_KEEP_MAX))
+		fleet_json_add(record, "result", json_object_get(result));
+	ledger_format_line(record, out);
+	if (e->stored) {
+		stored = record_new("stored", e->id);
+		ledger_format_line(stored, out);
+	}
+	return 0;
+}
+
+static int copy_entry(const struct ledger *l, const struct ledger_entry *e, struct fleet_buffer *out,
+	struct fleet_error *err)
+{
+	int r;
+
+	if (e->is_event)
+		return e->stored ? 0 : copy_record(l, e->end_at, out, err);
+	if (e->state == LEDGER_ENDED)
+		return copy_finished(l, e, out, err);
+	r = copy_record(l, e->payload_at, out, err);
+	if (r >= 0)
+		r = copy_record(l, e->write_at, out, err);
+	if (r >= 0 && e->last_at != e->write_at)
+		r = copy_record(l, e->last_at, out, err);
+	return r;
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The newest time of issue among the finished and stored commands past the bound, which are forgotten; 0:
+ * none are. */
+static int64_t prune_until_ms(const struct ledger *l)
+{
+	_cleanup_free_ int64_t *times = xcalloc(l->count, sizeof(*times));
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		const struct ledger_entry *e = &l->entries[i];
+
+		if (!e->is_event && e->state == LEDGER_ENDED && e->stored)
+			times[n++] = e->issued_ms;
+	}
+	if (n <= l->keep)
+		return 0;
+	qsort(times, n, sizeof(*times), oldest_first);
+	return times[n - l->keep - 1];
+}
+
+static int rewrite(struct ledger *l, struct fleet_error *err)
+{
+	_cleanup_buffer_ struct fleet_buffer text = FLEET_BUFFER_INIT;
+	_cleanup_json_ struct json_object *header = json_object_new_object();
+	_cleanup_(ledger_closep) struct ledger *fresh = NULL;
+	struct ledger swap;
+	int64_t until = prune_until_ms(l);
+	int r = 0;
+
+	fleet_json_add_string(header, "r", "ledger");
+	fleet_json_add_int(header, "v", LEDGER_VERSION);
+	fleet_json_add_int(header, "floor", until > l->floor_ms ? until : l->floor_ms);
+	ledger_format_line(header, &text);
+	for (size_t i = 0; r >= 0 && i < l->count; i++) {
+		const struct ledger_entry *e = &l->entries[i];
+		bool finished = !e->is_event && e->state == LEDGER_ENDED && e->stored;
+
+		if (!finished || e->issued_ms > until)
+			r = copy_entry(l, e, &text, err);
+	}
+	if (r >= 0)
+		r = fleet_file_write_durable(l->path, text.data, text.len, 0600, err);
+	if (r < 0)
+		return r;
+	r = ledger_open(l->path, &fresh, err);
+	if (r < 0) {
+		l->broken = true; /* our descriptor is of the file that was replaced */
+		return r;
+	}
+	for (size_t i = 0; i < fresh->count; i++) { /* what the file does not say */
+		const struct ledger_entry *old = ledger_find(l, fresh->entries[i].id);
+
+		if (old) {
+			fresh->entries[i].recoveries = old->recoveries;
+			fresh->entries[i].told = old->told;
+		}
+	}
+	fresh->keep = l->keep;
+	swap = *l;
+	*l = *fresh;
+	*fresh = swap; /* closes the old file */
+	return 0;
+}
+
+int ledger_compact(struct ledger *l, struct fleet_error *err)
+{
+	size_t finished = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		finished += l->entries[i].state == LEDGER_ENDED && l->entries[i].stored;
+	if (finished <= l->keep + l->keep / COMPACT_DIVISOR &&
+		l->size <= 2 * l->compacted_size + COMPACT_SLACK)
+		return 0;
+	return rewrite(l, err);
+}

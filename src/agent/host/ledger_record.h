@@ -1,0 +1,37 @@
+/* One line of the ledger, and back: the CRC-32 of the JSON in 8 hex digits, a space, the JSON, a newline.
+ * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_replay.c). */
+#ifndef HOST_LEDGER_RECORD_H
+#define HOST_LEDGER_RECORD_H
+#include "agent/host/ledger.h"
+#include "fleet/buffer.h"
+
+#define LEDGER_LINE_MAX (4u * 1024u * 1024u)
+#define LEDGER_VERSION  1
+
+struct ledger {
+	char *path;
+	int fd;
+	off_t size;  /* of what is whole; the next record goes here */
+	bool broken; /* a failed write could not be taken back: nothing more is accepted */
+	int64_t floor_ms;
+	struct ledger_entry *entries;
+	size_t count, capacity, keep;
+	off_t compacted_size; /* right after the last compaction */
+};
+
+uint32_t ledger_crc32(const void *data, size_t len);
+/* Adds the whole line for record to *out. */
+void ledger_format_line(struct json_object *record, struct fleet_buffer *out);
+/* line: without its newline. -EBADMSG. *ret owned. */
+int ledger_parse_line(
+	const char *line, size_t len, struct json_object **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The record whose line begins at offset. */
+int ledger_read_at(int fd, off_t offset, struct json_object **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Takes a record, found at offset, into the index. -EBADMSG where it makes no sense. */
+int ledger_index(
+	struct ledger *l, struct json_object *record, off_t offset, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Reads the open file from its start into the index and leaves l->size at the end of what is whole. 1: it was
+ * damaged within, and the floor was raised. */
+int ledger_replay(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;
+
+#endif
