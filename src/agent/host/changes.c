@@ -1,0 +1,89 @@
+#include "agent/host/changes.h"
+#include "agent/host/key_policy.h"
+#include "fleet/text.h"
+
+struct ordered {
+	const struct setting *item;
+	size_t position; /* within its list: repeated keys keep their order */
+};
+
+static int by_path(const void *a, const void *b)
+{
+	const struct ordered *x = a, *y = b;
+	int order = strcmp(x->item->path, y->item->path);
+
+	return order ? order : (x->position > y->position) - (x->position < y->position);
+}
+
+static struct ordered *sorted(const struct settings *s)
+{
+	struct ordered *list = xcalloc(s->count, sizeof(*list));
+
+	for (size_t i = 0; i < s->count; i++)
+		list[i] = (struct ordered){.item = &s->items[i], .position = i};
+	if (s->count > 0)
+		qsort(list, s->count, sizeof(*list), by_path);
+	return list;
+}
+
+/* At most CHANGE_TEXT_MAX bytes, cut between characters. */
+static char *cut(const struct setting *item)
+{
+	char *text =
+		xstrndup(item->value, item->value_len < CHANGE_TEXT_MAX ? item->value_len : CHANGE_TEXT_MAX);
+	size_t len = strlen(text);
+
+	while (len > 0 && item->value_len > len && !fleet_text_is_utf8(text, len))
+		text[--len] = '\0';
+	fleet_text_sanitize(text);
+	return text;
+}
+
+static void add_change(struct json_object *result, const struct app *app, const char *key,
+	const struct setting *before, const struct setting *after)
+{
+	struct json_object *change = json_object_new_object();
+	bool secret = key_policy_is_secret(app, key);
+
+	fleet_json_add_string(change, "key", key);
+	if (!secret) {
+		_cleanup_free_ char *old = before ? cut(before) : NULL, *new = after ? cut(after) : NULL;
+
+		fleet_json_add_string(change, "before", old);
+		fleet_json_add_string(change, "after", new);
+	}
+	fleet_json_add_bool(change, "masked", secret);
+	json_object_array_add(fleet_json_array(result, "changes"), change);
+	fleet_json_append_string(fleet_json_array(result, "changedKeys"), key);
+}
+
+int changes_add(struct json_object *result, const struct app *app, const struct settings *before,
+	const struct settings *after, int (*tell)(const char *key, void *arg, struct fleet_error *err),
+	void *arg, size_t *ret_count, struct fleet_error *err)
+{
+	_cleanup_free_ struct ordered *old = sorted(before), *new = sorted(after);
+	size_t i = 0, k = 0, count = 0;
+
+	fleet_json_add(result, "changedKeys", json_object_new_array());
+	fleet_json_add(result, "changes", json_object_new_array());
+	while (i < before->count || k < after->count) {
+		const struct setting *a = i < before->count ? old[i].item : NULL;
+		const struct setting *b = k < after->count ? new[k].item : NULL;
+		int order = !a ? 1 : !b ? -1 : strcmp(a->path, b->path);
+		int r;
+
+		i += order <= 0;
+		k += order >= 0;
+		if (order == 0 && a->type == b->type && a->value_len == b->value_len &&
+			memcmp(a->value, b->value, a->value_len) == 0)
+			continue;
+		r = tell(order <= 0 ? a->path : b->path, arg, err);
+		if (r < 0)
+			return r;
+		if (count++ < CHANGES_MAX)
+			add_change(result, app, order <= 0 ? a->path : b->path, order <= 0 ? a : NULL,
+				order >= 0 ? b : NULL);
+	}
+	*ret_count = count;
+	return 0;
+}

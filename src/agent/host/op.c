@@ -1,0 +1,274 @@
+#include "agent/host/op.h"
+#include <sys/socket.h>
+#include "fleet/clock.h"
+#include "fleet/limits.h"
+#include "fleet/log.h"
+
+/* ---- frames, the same as fleet/frame.h has them, without an event loop ---- */
+
+static int send_all(int fd, const unsigned char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int receive_all(int fd, unsigned char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = recv(fd, data, len, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EPIPE;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int op_send(int fd, struct json_object *message)
+{
+	size_t len;
+	const char *text = fleet_json_text(message, &len);
+	unsigned char header[4];
+	int r;
+
+	if (len > FLEET_MESSAGE_MAX)
+		return -E2BIG;
+	for (int i = 0; i < 4; i++)
+		header[i] = (unsigned char)(len >> (24 - 8 * i));
+	r = send_all(fd, header, sizeof(header));
+	return r < 0 ? r : send_all(fd, (const unsigned char *)text, len);
+}
+
+int op_receive(int fd, struct json_object **ret)
+{
+	_cleanup_free_ unsigned char *text = NULL;
+	unsigned char header[4];
+	size_t len = 0;
+	int r = receive_all(fd, header, sizeof(header));
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 4; i++)
+		len = len << 8 | header[i];
+	if (len > FLEET_MESSAGE_MAX)
+		return -EMSGSIZE;
+	text = xmalloc(len + 1);
+	r = receive_all(fd, text, len);
+	if (r < 0)
+		return r;
+	return fleet_json_parse((const char *)text, len, FLEET_MESSAGE_MAX, ret, NULL);
+}
+
+/* ---- steps ---- */
+
+void op_end_step(struct op *op, bool ok, const char *message)
+{
+	if (!op->step)
+		return;
+	fleet_json_add_time(op->step, "finishedAt", fleet_clock_wall_ms());
+	fleet_json_add_bool(op->step, "ok", ok);
+	fleet_json_add_string(op->step, "message", message);
+	op->step = NULL;
+}
+
+int op_begin(struct op *op, const char *step, struct json_object *data, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *message = json_object_new_object(), *answer = NULL;
+	struct json_object *steps = fleet_json_array(op->result, "steps");
+	int r;
+
+	op_end_step(op, true, NULL);
+	fleet_json_add_string(message, "k", "begin");
+	fleet_json_add_string(message, "step", step);
+	if (data)
+		fleet_json_add(message, "data", json_object_get(data));
+	r = op_send(op->fd, message);
+	if (r >= 0)
+		r = op_receive(op->fd, &answer);
+	if (r < 0)
+		return fleet_error_errno(err, r, "the driver host went away before step %s", step);
+	if (!fleet_json_bool(answer, "ok", false))
+		return fleet_error_set(
+			err, -EIO, "step %s was not begun: %s", step, fleet_json_string(answer, "message"));
+	op->step = json_object_new_object();
+	fleet_json_add_string(op->step, "step", step);
+	fleet_json_add_time(op->step, "startedAt", fleet_clock_wall_ms());
+	json_object_array_add(steps, op->step);
+	if (op->step_hook)
+		op->step_hook(step);
+	return 0;
+}
+
+void op_progress(struct op *op, int percent, const char *text)
+{
+	_cleanup_json_ struct json_object *message = json_object_new_object();
+
+	if (!op->step)
+		return;
+	fleet_json_add_string(message, "k", "progress");
+	fleet_json_add_string(message, "step", fleet_json_string(op->step, "step"));
+	if (percent >= 0 && percent <= 100)
+		fleet_json_add_int(message, "percent", percent);
+	fleet_json_add_string(message, "message", text);
+	if (op_send(op->fd, message) < 0)
+		log_debug("progress was not heard"); /* a host that is gone is noticed at the next step */
+}
+
+/* ---- the outcome ---- */
+
+static void set_message(struct json_object *result, const char *text)
+{
+	_cleanup_free_ char *clean = xstrndup(text, FLEET_TEXT_MAX);
+
+	fleet_text_sanitize(clean);
+	json_object_object_del(result, "message");
+	fleet_json_add_string(result, "message", clean);
+}
+
+void op_result_fail(struct json_object *result, const char *error_code, const char *message)
+{
+	fleet_json_add_bool(result, "success", false);
+	json_object_object_del(result, "errorCode");
+	fleet_json_add_string(result, "errorCode", error_code);
+	set_message(result, message);
+	fleet_json_add_time(result, "finishedAt", fleet_clock_wall_ms());
+}
+
+int op_fail(struct op *op, const char *error_code, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	fleet_text_sanitize(text);
+	op_end_step(op, false, text);
+	op_result_fail(op->result, error_code, text);
+	return 0;
+}
+
+int op_succeed(struct op *op, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	op_end_step(op, true, NULL);
+	fleet_json_add_bool(op->result, "success", true);
+	set_message(op->result, text);
+	fleet_json_add_time(op->result, "finishedAt", fleet_clock_wall_ms());
+	return 0;
+}
+
+const char *op_driver_code(int code, const char *otherwise)
+{
+	switch (code) {
+	case -EFAULT:
+	case -ENODATA:
+	case -EPROTO:
+		return "driver-failed";
+	case -ETIMEDOUT:
+		return "driver-timeout";
+	case -EOPNOTSUPP:
+		return "not-supported";
+	default:
+		return otherwise;
+	}
+}
+
+struct json_object *op_result_new(struct json_object *payload, int64_t started_ms)
+{
+	struct json_object *result = fleet_message_new(FLEET_FRAME_RESULT);
+
+	fleet_json_add_string(result, "commandId", fleet_json_string(payload, "commandId"));
+	fleet_json_add_string(result, "command", fleet_json_string(payload, "action"));
+	fleet_json_add_string(result, "appId", fleet_json_string(payload, "appId"));
+	fleet_json_add_time(result, "startedAt", started_ms);
+	fleet_json_add(result, "steps", json_object_new_array());
+	return result;
+}
+
+/* ---- what is done for which action ---- */
+
+static void refuse_update(struct op *op)
+{
+	op_fail(op, "not-supported",
+		"%s is not supported by this version of the driver host; nothing was done",
+		fleet_action_to_string(op->action));
+}
+
+static const struct {
+	void (*run)(struct op *op);
+	unsigned allow;
+	const char *word; /* in the admin's `allow` */
+} actions[] = {
+	[FLEET_ACTION_RESTART_APP] = {op_restart, APP_ALLOW_RESTART, "restart"},
+	[FLEET_ACTION_PUSH_CONFIG] = {op_push_config, APP_ALLOW_PUSH_CONFIG, "push-config"},
+	[FLEET_ACTION_UPDATE_APP] = {refuse_update, APP_ALLOW_UPDATE, "update"},
+	[FLEET_ACTION_ROLLBACK_APP] = {refuse_update, APP_ALLOW_UPDATE, "update"},
+};
+_Static_assert(FLEET_ARRAY_LEN(actions) == FLEET_ACTION_COUNT, "every action has its row");
+
+static void run_action(struct op *op, struct json_object *payload, bool recovering)
+{
+	const char *app_id = fleet_json_string(payload, "appId");
+
+	op->app = apps_find(op->env->apps, app_id);
+	if (!op->app) {
+		const char *nearest = apps_nearest(op->env->apps, app_id);
+
+		op_fail(op, "app-not-found", "app '%s' is not declared on this server%s%s%s", app_id,
+			nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+	} else if (recovering) { /* what was begun was allowed then */
+		op_recover(op);
+	} else if (!(op->app->allow & actions[op->action].allow)) {
+		op_fail(op, "not-allowed-by-server",
+			"this server's admin does not allow %s of app '%s' (allow in %s)",
+			actions[op->action].word, app_id, op->app->source);
+	} else {
+		actions[op->action].run(op);
+	}
+}
+
+int op_run(const struct op_env *env, int fd, const struct op_order *order)
+{
+	int64_t now = fleet_clock_wall_ms();
+	_cleanup_json_ struct json_object *result = op_result_new(order->payload, now);
+	_cleanup_json_ struct json_object *message = json_object_new_object();
+	struct op op = {
+		.env = env,
+		.fd = fd,
+		.command_id = fleet_json_string(order->payload, "commandId"),
+		.args = fleet_json_object(order->payload, "args"),
+		.result = result,
+		.started_ms = now,
+		.last_step = order->last_step,
+		.write_step = order->write_step,
+		.step_hook = order->step_hook,
+	};
+
+	if (fleet_action_from_string(fleet_json_string(order->payload, "action"), &op.action) < 0)
+		op_fail(&op, "not-supported", "this driver host does not know that action");
+	else
+		run_action(&op, order->payload, order->recovering);
+	fleet_json_add_string(message, "k", "result");
+	fleet_json_add(message, "result", json_object_get(result));
+	return op_send(fd, message);
+}

@@ -1,0 +1,45 @@
+/* A config push in its parts, so that doing one and undoing one share them: the file and its two versions,
+ * the apps that use it, and what is done to those once the bytes have changed. Blocks; used in operation
+ * children. (DESIGN 7)
+ *
+ *   push_config.c  reads, edits, proves and writes;
+ *   push_apply.c   restarts or reloads the apps, and takes everything back where one of them is not well
+ * afterwards; recover.c      takes up a push whose operation died. */
+#ifndef HOST_PUSH_H
+#define HOST_PUSH_H
+#include "agent/host/health.h"
+#include "agent/host/safe_file.h"
+
+struct push_app {
+	const struct app *app;
+	struct driver_status before;
+	bool was_good, was_stopped;
+	bool touched; /* restarted or reloaded since the write */
+};
+struct push {
+	struct op *op;
+	const struct app_file *file;
+	struct safe_file target;
+	struct safe_content before, after;
+	struct push_app *apps; /* the command's own app first */
+	size_t app_count;
+};
+/* Finds every app that uses the same file. */
+void push_init(struct push *p, struct op *op, const struct app_file *file);
+void push_done(struct push *p);
+/* How every app stands now, before anything is written. */
+int push_look(struct push *p, struct fleet_error *err) FLEET_MUST_CHECK;
+/* {file, before, after, existed, apps: [{id, instance, good, stopped}]}: what recovery needs to know; owned.
+ */
+struct json_object *push_record(const struct push *p);
+
+/* The old bytes (or their absence) again, if the file still holds what was written; -ESTALE otherwise. */
+int push_put_back(struct push *p, struct fleet_error *err) FLEET_MUST_CHECK;
+/* After the write: definitions, restart or reload, health; where that fails, back. Ends in the operation's
+ * result. */
+void push_apply(struct push *p);
+/* Puts the old bytes back and starts again what was touched. why: what went wrong, for the message; code:
+ * errorCode. */
+void push_roll_back(struct push *p, const char *code, const char *why);
+
+#endif
