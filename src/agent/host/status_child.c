@@ -1,0 +1,190 @@
+#include "agent/host/status_child.h"
+#include "agent/host/safe_file.h"
+#include "agent/host/service.h"
+#include "agent/host/version.h"
+#include "fleet/clock.h"
+#include "fleet/limits.h"
+#include "fleet/log.h"
+
+struct asking {
+	const struct status_order *order;
+	int fd;
+	const struct app **apps;
+	struct driver_status *status; /* of each app; state unknown until told */
+	size_t count;
+};
+
+struct json_object *status_unknown(const char *app_id, const char *why)
+{
+	struct json_object *app = json_object_new_object();
+	_cleanup_free_ char *text = xstrndup(why, FLEET_TEXT_MAX);
+
+	fleet_text_sanitize(text);
+	fleet_json_add_string(app, "id", app_id);
+	fleet_json_add_string(app, "status", "unknown");
+	fleet_json_add_string(app, "health", "unknown");
+	fleet_json_add_string(app, "message", text);
+	return app;
+}
+
+static void add_health(struct json_object *json, const struct app *app, const struct driver_status *status)
+{
+	const char *check = app_health_kind_name(app->health.kind);
+	const char *health = "unknown";
+	_cleanup_free_ char *why = NULL;
+
+	if (status->state == FLEET_STATE_FAILED)
+		health = "unhealthy";
+	else if (service_is_good(status) && !check)
+		health = "healthy";
+	if (service_is_good(status) && check)
+		why = xasprintf("the %s health check is not made by this version; the service is %s", check,
+			service_state_name(status->state));
+	fleet_json_add_string(json, "health", health);
+	fleet_json_add_string(json, "healthMessage", why);
+}
+
+static void add_files(struct json_object *json, const struct app *app)
+{
+	struct json_object *files = json_object_new_array();
+
+	fleet_json_add(json, "files", files);
+	for (size_t i = 0; i < app->file_count; i++) {
+		_cleanup_(safe_file_done) struct safe_file f = {.dir_fd = -1};
+		_cleanup_(safe_content_done) struct safe_content content = {0};
+		struct json_object *file = json_object_new_object();
+
+		fleet_json_add_string(file, "name", app->files[i].name);
+		if (safe_file_open(app->files[i].real_path, &f, NULL) == 0 &&
+			safe_file_read(&f, &content, NULL) == 0 && content.exists)
+			fleet_json_add_string(file, "hash", content.hash);
+		json_object_array_add(files, file);
+	}
+}
+
+/* Names one start of the service; a version found out for it holds until the next. */
+static char *version_key(const struct driver_status *status)
+{
+	return xasprintf("%u %s %d %lld", status->state, status->instance, status->pid,
+		(long long)status->since_unix_ms);
+}
+
+static const struct status_version *find_version(const struct status_order *order, const char *app_id)
+{
+	for (size_t i = 0; i < order->version_count; i++) {
+		if (strcmp(order->versions[i].app_id, app_id) == 0)
+			return &order->versions[i];
+	}
+	return NULL;
+}
+
+static void add_version(struct json_object *json, const struct asking *a, const struct app *app,
+	const struct driver_status *status)
+{
+	const struct status_version *known = find_version(a->order, app->id);
+	_cleanup_free_ char *key = version_key(status), *version = NULL;
+
+	if (version_is_cheap(app)) {
+		if (version_discover(a->order->env, app, &version, NULL) == 0)
+			fleet_json_add_string(json, "version", version);
+	} else if (known && strcmp(known->key, key) == 0) {
+		fleet_json_add_string(json, "version", known->version);
+	}
+}
+
+static void send_app(const struct asking *a, struct json_object *takes_app)
+{
+	_cleanup_json_ struct json_object *message = json_object_new_object();
+
+	fleet_json_add(message, "app", takes_app);
+	if (op_send(a->fd, message) < 0)
+		_exit(1); /* nobody listens any more */
+}
+
+static void tell(size_t index, const struct driver_status *status, const struct fleet_error *err, void *arg)
+{
+	struct asking *a = arg;
+	const struct app *app = a->apps[index];
+	struct json_object *json;
+	_cleanup_free_ char *text = NULL;
+
+	if (!status) {
+		json = status_unknown(app->id, err ? err->message : "the driver gave no answer");
+		add_files(json, app);
+		send_app(a, json);
+		return;
+	}
+	a->status[index] = *status;
+	json = json_object_new_object();
+	fleet_json_add_string(json, "id", app->id);
+	fleet_json_add_string(json, "status", service_state_name(status->state));
+	add_health(json, app, status);
+	if (status->pid > 0)
+		fleet_json_add_int(json, "pid", status->pid);
+	fleet_json_add_time(json, "since", status->since_unix_ms);
+	if (status->memory_bytes > 0)
+		fleet_json_add_int(json, "memoryBytes", (int64_t)status->memory_bytes);
+	fleet_json_add_int(json, "restarts", status->restarts);
+	text = xstrndup(status->message, sizeof(status->message) - 1);
+	fleet_text_sanitize(text);
+	if (*text)
+		fleet_json_add_string(json, "message", text);
+	add_files(json, app);
+	add_version(json, a, app, status);
+	send_app(a, json);
+}
+
+/* Last, when every app's status is told: what may take a while. */
+static void find_versions(struct asking *a)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		const struct app *app = a->apps[i];
+		const struct status_version *known = find_version(a->order, app->id);
+		_cleanup_free_ char *key = version_key(&a->status[i]), *version = NULL;
+		_cleanup_json_ struct json_object *message = NULL;
+		struct fleet_error err = FLEET_ERROR_INIT;
+
+		if (version_is_cheap(app) || a->status[i].state == FLEET_STATE_UNKNOWN ||
+			(known && strcmp(known->key, key) == 0))
+			continue;
+		if (version_discover(a->order->env, app, &version, &err) <
+			0) /* asked again at the next start */
+			log_info("the version of app %s is not known: %s", app->id, err.message);
+		message = json_object_new_object();
+		fleet_json_add_string(message, "id", app->id);
+		fleet_json_add_string(message, "key", key);
+		fleet_json_add_string(message, "version", version);
+		if (op_send(a->fd, message) < 0)
+			return;
+	}
+}
+
+int status_child_run(int fd, void *order)
+{
+	struct asking a = {.order = order, .fd = fd};
+	const struct apps *apps = a.order->env->apps;
+	struct driver_call *calls = xcalloc(apps->count, sizeof(*calls));
+	char **dirs = xcalloc(apps->count, sizeof(*dirs));
+	size_t n = 0;
+
+	a.apps = xcalloc(apps->count, sizeof(*a.apps));
+	a.status = xcalloc(apps->count, sizeof(*a.status));
+	for (size_t i = 0; i < apps->count; i++) {
+		const struct app *app = apps->items[i];
+		struct fleet_error err = FLEET_ERROR_INIT;
+
+		if (strcmp(app->service_driver, a.order->driver) != 0)
+			continue;
+		a.apps[n] = app;
+		if (service_call(a.order->env, app, fleet_clock_monotonic_ms() + STATUS_CALL_MS, &calls[n],
+			    &dirs[n], &err) < 0)
+			tell(n, NULL, &err, &a);
+		else
+			n++;
+	}
+	a.count = n;
+	if (n > 0)
+		driver_service_status_all(calls, n, tell, &a);
+	find_versions(&a);
+	return 0; /* the process ends: nothing needs to be freed */
+}

@@ -1,0 +1,207 @@
+#include "agent/host/version.h"
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include "agent/host/service.h"
+#include "fleet/clock.h"
+#include "fleet/envfile.h"
+#include "fleet/file.h"
+#include "fleet/limits.h"
+
+#define VERSION_FILE_MAX 4096
+#define COMMAND_MS       3000
+#define NOBODY           65534
+
+bool version_is_cheap(const struct app *app)
+{
+	return app->version_kind == APP_VERSION_FILE || app->version_kind == APP_VERSION_ENV;
+}
+
+/* The first line, without white space around it; NULL where that is empty. */
+static char *first_line(const char *text, size_t len)
+{
+	const char *end = memchr(text, '\n', len);
+	char *line;
+	size_t n;
+
+	if (end)
+		len = (size_t)(end - text);
+	while (len > 0 && strchr(" \t\r", text[0])) {
+		text++;
+		len--;
+	}
+	n = len < FLEET_VERSION_LEN_MAX ? len : FLEET_VERSION_LEN_MAX;
+	line = xstrndup(text, n);
+	n = strlen(line);
+	while (n > 0 && strchr(" \t\r", line[n - 1]))
+		line[--n] = '\0';
+	fleet_text_sanitize(line);
+	if (!*line) {
+		free(line);
+		return NULL;
+	}
+	return line;
+}
+
+/* The file may lie where the app's own user can write: it is not followed through a link in its last part,
+ * and it must be an ordinary file with one name, so that nothing of root's is shown through it. */
+static int read_plain(const char *path, size_t max, char **ret, size_t *ret_len, struct fleet_error *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0)
+		return fleet_error_errno(err, -errno, "cannot open %s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return fleet_error_set(err, -EINVAL, "%s is not a regular file with one name", path);
+	return fleet_file_read_fd(fd, path, max, ret, ret_len, err);
+}
+
+static int from_file(const struct app *app, char **ret, struct fleet_error *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r = read_plain(app->version_source, VERSION_FILE_MAX, &text, &len, err);
+
+	if (r >= 0)
+		*ret = first_line(text, len);
+	return r;
+}
+
+static int from_env(const struct app *app, char **ret, struct fleet_error *err)
+{
+	for (size_t i = 0; i < app->file_count; i++) {
+		_cleanup_(fleet_envfile_freep) struct fleet_envfile *env = NULL;
+		_cleanup_free_ char *text = NULL;
+		const char *value;
+		size_t len = 0;
+		int r;
+
+		if (strcmp(app->files[i].driver, "env-config") != 0)
+			continue;
+		r = read_plain(app->files[i].real_path, FLEET_ENV_FILE_MAX, &text, &len, err);
+		if (r >= 0)
+			r = fleet_envfile_parse(text, len, app->files[i].path, &env, err);
+		if (r < 0)
+			return r;
+		value = fleet_envfile_get(env, app->version_source);
+		if (value) {
+			*ret = first_line(value, strlen(value));
+			return 0;
+		}
+	}
+	return fleet_error_set(err, -ENOENT, "no env file of the app has %s", app->version_source);
+}
+
+/* As nobody, without any privilege of ours: the program, or what it loads, may be the app's user's to write.
+ */
+static void FLEET_NORETURN exec_command(const struct app *app, int out)
+{
+	static char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", lang[] = "LANG=C";
+	char *environment[] = {path, lang, NULL};
+	struct rlimit small = {.rlim_cur = 64, .rlim_max = 64};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)setpgid(0, 0);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(null, 2) < 0)
+		_exit(127);
+	if (syscall(SYS_close_range, 3, ~0U, 0) < 0 || chdir("/") < 0)
+		_exit(127);
+	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+				      setresuid(NOBODY, NOBODY, NOBODY) < 0))
+		_exit(127);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)setrlimit(RLIMIT_NOFILE, &small);
+	execve(app->version_argv.items[0], app->version_argv.items, environment);
+	_exit(127);
+}
+
+static size_t read_output(int fd, char *text, size_t max)
+{
+	int64_t until = fleet_clock_monotonic_ms() + COMMAND_MS;
+	size_t len = 0;
+
+	while (len < max) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int64_t left = until - fleet_clock_monotonic_ms();
+		ssize_t n;
+
+		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
+			break;
+		if (!p.revents)
+			continue;
+		n = read(fd, text + len, max - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	return len;
+}
+
+static int from_command(const struct app *app, char **ret, struct fleet_error *err)
+{
+	char text[VERSION_FILE_MAX];
+	_cleanup_close_ int from = -1;
+	int ends[2];
+	size_t len;
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fleet_error_errno(err, -errno, "cannot make a pipe");
+	from = ends[0];
+	pid = fork();
+	if (pid == 0)
+		exec_command(app, ends[1]);
+	(void)close(ends[1]);
+	if (pid < 0)
+		return fleet_error_errno(err, -errno, "cannot fork");
+	len = read_output(from, text, sizeof(text));
+	(void)kill(-pid, SIGKILL); /* its group, should it have left something running; mostly it is gone */
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	*ret = first_line(text, len);
+	if (!*ret)
+		return fleet_error_set(err, -ENODATA,
+			"%s printed no version (it runs as nobody, for at most %d s)",
+			app->version_argv.items[0], COMMAND_MS / 1000);
+	return 0;
+}
+
+static int from_driver(const struct op_env *env, const struct app *app, char **ret, struct fleet_error *err)
+{
+	_cleanup_buffer_ struct fleet_buffer text = FLEET_BUFFER_INIT;
+	_cleanup_free_ char *state_dir = NULL;
+	struct driver_call call;
+	int r = service_call(env, app, fleet_clock_monotonic_ms() + COMMAND_MS, &call, &state_dir, err);
+
+	if (r >= 0)
+		r = driver_service_version(&call, &text, err);
+	if (r == -EOPNOTSUPP)
+		return 0;
+	if (r >= 0 && text.len > 0)
+		*ret = first_line(text.data, text.len);
+	return r;
+}
+
+int version_discover(const struct op_env *env, const struct app *app, char **ret, struct fleet_error *err)
+{
+	*ret = NULL;
+	switch (app->version_kind) {
+	case APP_VERSION_FILE:
+		return from_file(app, ret, err);
+	case APP_VERSION_ENV:
+		return from_env(app, ret, err);
+	case APP_VERSION_COMMAND:
+		return from_command(app, ret, err);
+	case APP_VERSION_DRIVER:
+		break;
+	}
+	return from_driver(env, app, ret, err);
+}
