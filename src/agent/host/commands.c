@@ -1,0 +1,461 @@
+#include "agent/host/child.h"
+#include "agent/host/host.h"
+#include "agent/host/safe_file.h"
+#include "agent/host/verify.h"
+#include "fleet/clock.h"
+#include "fleet/ids.h"
+#include "fleet/limits.h"
+
+#define UNSENT_EVENTS_MAX 500
+
+/* One that runs: its child, and whether it has told its result. */
+struct operation {
+	struct operation *next;
+	struct host *host;
+	char id[FLEET_UUID_LEN + 1];
+	struct child *child;
+	struct json_object *payload; /* owned */
+};
+
+static void pump(struct host *h);
+
+/* ---- outcomes and events ---- */
+
+void commands_tell(struct host *h)
+{
+	const struct ledger_entry *e;
+
+	while (h->outcome_peer && (e = ledger_next_untold(h->ledger))) {
+		_cleanup_json_ struct json_object *frame = NULL;
+		struct fleet_error err = FLEET_ERROR_INIT;
+		int r = ledger_outcome(h->ledger, e, &frame, &err);
+
+		if (r < 0) {
+			log_error("the outcome of %s cannot be told: %s", e->id, err.message);
+			continue;
+		}
+		if (peers_try_send(h, h->outcome_peer, frame) < 0) {
+			ledger_untell(h->ledger, e->id); /* again when the agent has taken in some of it */
+			return;
+		}
+	}
+}
+
+void commands_event(struct host *h, const char *category, const char *app_id, const char *command_id,
+	const char *fmt, ...)
+{
+	_cleanup_json_ struct json_object *frame = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	va_list ap;
+
+	if (ledger_unsent_events(h->ledger) >= UNSENT_EVENTS_MAX) {
+		if (h->events_dropped++ == 0)
+			log_error("%d events wait for an agent that does not take them: no more are kept",
+				UNSENT_EVENTS_MAX);
+		return;
+	}
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	fleet_text_sanitize(text);
+	frame = fleet_message_new(FLEET_FRAME_EVENT);
+	fleet_json_add_string(frame, "eventId", fleet_uuid_new().text);
+	fleet_json_add_string(frame, "category", category);
+	if (fleet_id_is_valid(app_id))
+		fleet_json_add_string(frame, "appId", app_id);
+	if (command_id && fleet_uuid_is_valid(command_id))
+		fleet_json_add_string(frame, "commandId", command_id);
+	fleet_json_add_string(frame, "message", text);
+	if (ledger_event(h->ledger, frame, &err) < 0)
+		log_error("an event could not be kept: %s (it was: %s)", err.message, text);
+	commands_tell(h);
+}
+
+void commands_stored(struct host *h, struct json_object *frame)
+{
+	struct json_object *ids = fleet_json_array(frame, "refIds");
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	for (size_t i = 0; i < json_object_array_length(ids); i++) {
+		if (ledger_stored(
+			    h->ledger, json_object_get_string(json_object_array_get_idx(ids, i)), &err) < 0)
+			log_error("%s", err.message);
+	}
+	if (h->events_dropped > 0 && ledger_unsent_events(h->ledger) < UNSENT_EVENTS_MAX) {
+		size_t dropped = h->events_dropped;
+
+		h->events_dropped = 0;
+		commands_event(h, "system", NULL, NULL,
+			"%zu more refused commands or other events were not kept", dropped);
+	}
+	if (ledger_compact(h->ledger, &err) < 0)
+		log_error("the ledger could not be compacted: %s", err.message);
+	commands_tell(h);
+}
+
+struct json_object *commands_running(const struct host *h)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < ledger_count(h->ledger); i++) {
+		const struct ledger_entry *e = ledger_at(h->ledger, i);
+
+		if (!e->is_event && e->state != LEDGER_ENDED)
+			fleet_json_append_string(list, e->id);
+	}
+	return list;
+}
+
+static void end_command(struct host *h, const char *id, struct json_object *result)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (ledger_end(h->ledger, id, result, &err) < 0) {
+		/* told all the same; after a restart of this host it is looked at and told again */
+		log_error("the result of command %s could not be kept: %s", id, err.message);
+		if (h->outcome_peer)
+			peers_send(h, h->outcome_peer, result);
+		return;
+	}
+	log_info("command %s (%s %s): %s", id, fleet_json_string(result, "command"),
+		fleet_json_string(result, "appId"),
+		fleet_json_bool(result, "success", false) ? "done" : "failed");
+	commands_tell(h);
+}
+
+static void fail_command(struct host *h, struct json_object *payload, const char *code, const char *message)
+{
+	_cleanup_json_ struct json_object *result = op_result_new(payload, fleet_clock_wall_ms());
+
+	op_result_fail(result, code, message);
+	end_command(h, fleet_json_string(payload, "commandId"), result);
+}
+
+/* ---- running one ---- */
+
+static struct operation *find_operation(struct host *h, const struct child *child)
+{
+	struct operation *o = h->operations;
+
+	while (o && o->child != child)
+		o = o->next;
+	return o;
+}
+
+static void free_operation(struct operation *o)
+{
+	for (struct operation **at = &o->host->operations; *at; at = &(*at)->next) {
+		if (*at == o) {
+			*at = o->next;
+			break;
+		}
+	}
+	child_free(o->child);
+	json_object_put(o->payload);
+	free(o);
+}
+
+static void send_progress(struct operation *o, struct json_object *message)
+{
+	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_PROGRESS);
+	int64_t percent = fleet_json_int(message, "percent", -1);
+
+	fleet_json_add_string(frame, "commandId", o->id);
+	fleet_json_add_string(frame, "step", fleet_json_string(message, "step"));
+	if (percent >= 0)
+		fleet_json_add_int(frame, "percent", percent);
+	fleet_json_add_string(frame, "message", fleet_json_string(message, "message"));
+	if (o->host->outcome_peer)
+		peers_send(o->host, o->host->outcome_peer, frame);
+}
+
+static void on_begin(struct operation *o, struct json_object *message)
+{
+	_cleanup_json_ struct json_object *answer = json_object_new_object();
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = ledger_step(o->host->ledger, o->id, fleet_json_string(message, "step"),
+		fleet_json_object(message, "data"), &err);
+
+	fleet_json_add_bool(answer, "ok", r >= 0);
+	if (r < 0)
+		fleet_json_add_string(answer, "message", err.message);
+	else
+		send_progress(o, message);
+	if (child_send(o->child, answer) < 0)
+		log_warn("the operation of command %s does not listen", o->id); /* its end is seen soon */
+}
+
+static void on_message(struct child *c, struct json_object *message, void *arg)
+{
+	struct operation *o = find_operation(arg, c);
+	const char *kind = fleet_json_string(message, "k");
+
+	if (str_equal(kind, "begin"))
+		on_begin(o, message);
+	else if (str_equal(kind, "progress"))
+		send_progress(o, message);
+	else if (str_equal(kind, "result") && fleet_json_object(message, "result"))
+		end_command(o->host, o->id, fleet_json_object(message, "result"));
+}
+
+/* ---- order ---- */
+
+static void add_file_keys(const struct host *h, const char *real_path, char **keys, size_t *count)
+{
+	char *key = safe_file_key(real_path);
+
+	keys[(*count)++] = key;
+	for (size_t i = 0; i < h->apps.count; i++) {
+		const struct app *app = h->apps.items[i];
+
+		for (size_t f = 0; f < app->file_count && *count < QUEUE_KEYS_MAX; f++) {
+			_cleanup_free_ char *other = safe_file_key(app->files[f].real_path);
+
+			if (strcmp(other, key) != 0)
+				continue;
+			keys[(*count)++] = app_service_key(app); /* it restarts with the file */
+			break;
+		}
+	}
+}
+
+/* A command holds its app's service; a push also the file, and every service that uses it. */
+static void enqueue(struct host *h, struct json_object *payload, bool first)
+{
+	const struct app *app = apps_find(&h->apps, fleet_json_string(payload, "appId"));
+	char **keys = xcalloc(QUEUE_KEYS_MAX + 1, sizeof(*keys));
+	size_t count = 0;
+
+	if (app) {
+		const struct app_file *file = NULL;
+
+		keys[count++] = app_service_key(app);
+		if (str_equal(fleet_json_string(payload, "action"), "push-config"))
+			file = app_find_file(
+				app, fleet_json_string(fleet_json_object(payload, "args"), "file"));
+		if (file)
+			add_file_keys(h, file->real_path, keys, &count);
+	}
+	queue_add(&h->queue, fleet_json_string(payload, "commandId"), keys, count, first);
+}
+
+static void on_ended(struct child *c, const char *how, void *arg)
+{
+	struct host *h = arg;
+	struct operation *o = find_operation(h, c);
+	const struct ledger_entry *e = ledger_find(h->ledger, o->id);
+
+	queue_remove(&h->queue, o->id);
+	if (e && e->state != LEDGER_ENDED) {
+		log_error("the operation of command %s %s before it had a result", o->id, how);
+		if (!h->stopping)
+			enqueue(h, o->payload,
+				true); /* taken up at once, before whatever waits for the same app */
+	}
+	free_operation(o);
+	pump(h);
+	host_end_if_idle(h);
+}
+
+static const struct child_events events = {.message = on_message, .ended = on_ended};
+
+struct start_order {
+	struct host *host;
+	struct op_order order;
+};
+
+static int run_child(int fd, void *arg)
+{
+	struct start_order *start = arg;
+
+	return op_run(&start->host->env, fd, &start->order);
+}
+
+static int start_child(
+	struct host *h, const struct ledger_entry *e, struct json_object *payload, struct fleet_error *err)
+{
+	struct start_order start = {
+		.host = h, .order = {.payload = payload, .recovering = e->state == LEDGER_BEGUN}};
+	_cleanup_json_ struct json_object *last = NULL, *write = NULL;
+	struct operation *o;
+	int r;
+
+	if (start.order.recovering) {
+		r = e->last_at >= 0 ? ledger_last_step(h->ledger, e, &last, err) : 0;
+		if (r >= 0 && e->write_at >= 0)
+			r = ledger_write_step(h->ledger, e, &write, err);
+		if (r < 0)
+			return r;
+		start.order.last_step = last;
+		start.order.write_step = write;
+	}
+	/* from here on it counts as begun: it is never simply run a second time */
+	r = ledger_step(h->ledger, e->id, start.order.recovering ? "recover" : "start", NULL, err);
+	if (r < 0)
+		return r;
+	o = xcalloc(1, sizeof(*o));
+	o->host = h;
+	snprintf(o->id, sizeof(o->id), "%s", e->id);
+	r = child_start(
+		h->base, "fleet-operation", h->lock_fd, run_child, &start, &events, h, &o->child, err);
+	if (r < 0) {
+		free(o);
+		return r;
+	}
+	o->payload = json_object_get(payload);
+	o->next = h->operations;
+	h->operations = o;
+	return 0;
+}
+
+/* 0: runs, and ends in on_ended; otherwise it has its result, and is out of the queue. */
+static void start_one(struct host *h, const char *queued_id)
+{
+	const struct ledger_entry *e = ledger_find(h->ledger, queued_id);
+	_cleanup_json_ struct json_object *payload = NULL;
+	_cleanup_free_ char *id = xstrdup(queued_id); /* the queue's own goes with its item */
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int64_t expires_ms = 0;
+	int r = e ? ledger_payload(h->ledger, e, &payload, &err) : -ENOENT;
+
+	if (r < 0) {
+		log_error("command %s cannot be taken up: %s", id, err.message);
+		queue_remove(&h->queue, id);
+		return;
+	}
+	if (e->state == LEDGER_ACCEPTED &&
+		fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires_ms) == 0 &&
+		expires_ms <= fleet_clock_wall_ms()) {
+		queue_remove(&h->queue, id);
+		fail_command(
+			h, payload, "expired", "expired while it waited on the server; nothing was done");
+	} else if (e->recoveries >= HOST_RECOVERIES_MAX) {
+		queue_remove(&h->queue, id);
+		fail_command(h, payload, "interrupted",
+			"interrupted, and each attempt to find out how far it got was interrupted too; look "
+			"at the app by hand");
+	} else {
+		r = start_child(h, e, payload, &err);
+		if (r < 0) {
+			queue_remove(&h->queue, id);
+			fail_command(h, payload, "internal", err.message);
+		}
+	}
+}
+
+static void pump(struct host *h)
+{
+	struct queue_item *item;
+
+	while (!h->stopping && (item = queue_next(&h->queue)))
+		start_one(h, item->command_id);
+}
+
+/* ---- a command arrives ---- */
+
+static void refuse(struct host *h, uint64_t peer_id, struct json_object *command, struct json_object *payload,
+	const char *code, const char *why)
+{
+	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_REFUSED);
+	const char *id = fleet_json_string(payload, "commandId");
+
+	log_warn("a command was refused (%s): %s", code, why);
+	fleet_json_add_string(frame, "refId", fleet_json_string(command, "id"));
+	if (id && fleet_uuid_is_valid(id))
+		fleet_json_add_string(frame, "commandId", id);
+	fleet_json_add_string(frame, "code", code);
+	fleet_json_add_string(frame, "message", why);
+	peers_send(h, peer_id, frame);
+	commands_event(h, "system", fleet_json_string(payload, "appId"), id, "a command was refused (%s): %s",
+		code, why);
+}
+
+static void send_accepted(struct host *h, uint64_t peer_id, const char *id)
+{
+	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_ACCEPTED);
+
+	fleet_json_add_string(frame, "commandId", id);
+	peers_send(h, peer_id, frame);
+}
+
+/* Makes good a lost answer: what was said of the first copy is said again. */
+static void answer_again(struct host *h, uint64_t peer_id, const char *id)
+{
+	const struct ledger_entry *e = ledger_find(h->ledger, id);
+	_cleanup_json_ struct json_object *result = NULL;
+
+	if (e->is_event)
+		return;
+	if (e->state == LEDGER_ENDED && ledger_outcome(h->ledger, e, &result, NULL) == 0)
+		peers_send(h, peer_id, result);
+	else
+		send_accepted(h, peer_id, id);
+}
+
+void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
+{
+	_cleanup_json_ struct json_object *payload = NULL, *peeked = NULL;
+	const char *jws = fleet_json_string(frame, "jws"), *id;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	enum verify_verdict verdict;
+
+	verdict = verify_command(
+		&h->keys, h->ledger, h->config->agent_id, fleet_clock_wall_ms(), jws, &payload, &err);
+	if (verdict == VERIFY_OK && h->stopping) {
+		verdict = VERIFY_BUSY;
+		(void)fleet_error_set(
+			&err, -ESHUTDOWN, "the driver host is ending; it takes no more commands");
+	}
+	id = fleet_json_string(payload, "commandId");
+	if (verdict == VERIFY_OK && ledger_accept(h->ledger, payload, &err) < 0)
+		verdict = VERIFY_BUSY;
+	if (verdict == VERIFY_DUPLICATE)
+		answer_again(h, peer_id, id);
+	if (verdict != VERIFY_OK) {
+		/* whose command it claims to be, for the record of its refusal only */
+		if (!payload && fleet_jws_peek(jws, strlen(jws), &peeked, NULL) < 0)
+			peeked = NULL;
+		refuse(h, peer_id, frame, payload ? payload : peeked, verify_verdict_code(verdict),
+			err.message);
+		return;
+	}
+	log_info("command %s accepted: %s of %s by %s", id, fleet_json_string(payload, "action"),
+		fleet_json_string(payload, "appId"), fleet_json_string(payload, "actor"));
+	send_accepted(h, peer_id, id);
+	enqueue(h, payload, false);
+	pump(h);
+}
+
+/* ---- life ---- */
+
+void commands_start(struct host *h)
+{
+	/* what was begun first: nothing may touch the same app before that is settled */
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < ledger_count(h->ledger); i++) {
+			const struct ledger_entry *e = ledger_at(h->ledger, i);
+			_cleanup_json_ struct json_object *payload = NULL;
+			struct fleet_error err = FLEET_ERROR_INIT;
+
+			if (e->is_event || e->state != (pass == 0 ? LEDGER_BEGUN : LEDGER_ACCEPTED))
+				continue;
+			if (ledger_payload(h->ledger, e, &payload, &err) < 0)
+				log_error("command %s cannot be taken up: %s", e->id, err.message);
+			else
+				enqueue(h, payload, false);
+		}
+	}
+	pump(h);
+}
+
+bool commands_idle(const struct host *h)
+{
+	return !h->operations;
+}
+
+void commands_free(struct host *h)
+{
+	while (h->operations)
+		free_operation(h->operations);
+}

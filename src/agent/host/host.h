@@ -1,0 +1,78 @@
+/* The driver host's own process: an event loop with the agent's connections, the ledger, the queue, and
+ * children that do the work. It runs no driver's code and has no network.
+ *
+ *   host.c      start, signals, reload, end
+ *   peers.c     the socket: who may connect, frames in and out
+ *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+#include <event2/event.h>
+#include "agent/host/config.h"
+#include "agent/host/keys.h"
+#include "agent/host/ledger.h"
+#include "agent/host/op.h"
+#include "agent/host/queue.h"
+#include "agent/host/status.h"
+
+#define HOST_PEERS_MAX      16
+#define HOST_OPERATIONS_MAX 16 /* at a time */
+#define HOST_RECOVERIES_MAX 3  /* of one command, then it is told that nothing could be found out */
+
+struct peer;
+struct operation;
+struct host {
+	const struct host_config *config;
+	struct event_base *base;
+	struct driver_registry drivers;
+	struct apps apps;
+	struct op_env env; /* points at the two above and at config */
+	struct keys keys;
+	struct ledger *ledger;
+	struct queue queue;
+	struct operation *operations; /* running; list */
+	struct status *status;
+	int lock_fd; /* held while this host or a child of it lives */
+
+	struct peer *peers; /* list */
+	size_t peer_count;
+	uint64_t next_peer_id;
+	uint64_t outcome_peer; /* id of the one that said hello last; 0 none */
+	struct event *listening;
+	size_t events_dropped;
+	char *foreign_kid; /* owned: of the keys last told to be foreign */
+	bool stopping;
+};
+
+/* The whole life of the program; returns its exit status. */
+int host_run(const struct host_config *config);
+/* Ends once nothing runs any more. */
+void host_stop(struct host *h, const char *why);
+void host_end_if_idle(struct host *h);
+
+/* ---- peers.c ---- */
+int peers_listen(struct host *h, struct fleet_error *err) FLEET_MUST_CHECK;
+void peers_free(struct host *h);
+/* To one connection; a peer that is gone or does not listen loses it. */
+void peers_send(struct host *h, uint64_t peer_id, struct json_object *frame);
+int peers_try_send(struct host *h, uint64_t peer_id, struct json_object *frame) FLEET_MUST_CHECK;
+/* Describes apps, drivers and problems to everybody who said hello (after a reload). */
+void peers_describe(struct host *h);
+
+/* ---- commands.c ---- */
+/* Takes up what the ledger holds unfinished. */
+void commands_start(struct host *h);
+void commands_free(struct host *h);
+bool commands_idle(const struct host *h);
+/* A `command` frame. */
+void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame);
+/* A `stored` frame. */
+void commands_stored(struct host *h, struct json_object *frame);
+/* Sends what is not stored and not told yet to whoever hears outcomes. */
+void commands_tell(struct host *h);
+/* [commandId] accepted and not ended; owned. */
+struct json_object *commands_running(const struct host *h);
+/* An audit event of the host's own. app_id, command_id: may be NULL. */
+void commands_event(struct host *h, const char *category, const char *app_id, const char *command_id,
+	const char *fmt, ...) FLEET_PRINTF(5, 6);
+
+#endif
