@@ -26,23 +26,35 @@ static bool is_page(const char *text, size_t len)
 	       strstr(text, head) && strcmp(text + len - strlen(tail), tail) == 0;
 }
 
-static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg FLEET_UNUSED)
+/* A 100 that was asked for may still wait in front of the page. */
+static char *after_continue(char *text)
+{
+	char *end;
+
+	if (strncmp(text, "HTTP/1.", 7) != 0 || strncmp(text + 8, " 100 ", 5) != 0)
+		return text;
+	end = strstr(text, "\r\n\r\n");
+	return end ? end + 4 : text;
+}
+
+static void rewrite_page(struct evbuffer *out)
 {
 	_cleanup_free_ char *body = NULL;
-	char text[PAGE_MAX + 1];
+	char text[PAGE_MAX + 1], *page;
 	size_t i, len = evbuffer_get_length(out);
 	ev_ssize_t got;
 	int status;
 
-	if (info->n_added == 0 || len > PAGE_MAX)
+	if (len > PAGE_MAX)
 		return;
 	got = evbuffer_copyout(out, text, PAGE_MAX);
 	if (got < 0)
 		return;
 	text[got] = '\0';
-	if (!is_page(text, (size_t)got))
+	page = after_continue(text);
+	if (!is_page(page, strlen(page)))
 		return;
-	status = (int)strtol(text + strlen("HTTP/1.1 "), NULL, 10);
+	status = (int)strtol(page + strlen("HTTP/1.1 "), NULL, 10);
 	for (i = 0; i < FLEET_ARRAY_LEN(problems); i++)
 		if (problems[i].status == status)
 			break;
@@ -50,12 +62,25 @@ static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info,
 		return;
 	body = xasprintf("{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
 		problems[i].kind, problems[i].title, status, problems[i].detail);
-	(void)evbuffer_drain(out, len); /* cannot fail for what is there */
+	if (evbuffer_drain(out, len) < 0)
+		return;
+	/* Where these fail there is no memory, and the client gets no answer. */
+	(void)evbuffer_add(out, text, (size_t)(page - text));
 	(void)evbuffer_add_printf(out,
 		"HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
 		"Content-Length: %zu\r\n\r\n%s",
-		status, fleet_http_status_text(status), strlen(body),
-		body); /* else the client gets no answer */
+		status, fleet_http_status_text(status), strlen(body), body);
+}
+
+static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg FLEET_UNUSED)
+{
+	if (info->n_added == 0)
+		return;
+	/* A bufferevent keeps its output's beginning frozen, and so unreadable, whenever it does not write.
+	 */
+	(void)evbuffer_unfreeze(out, 1); /* cannot fail */
+	rewrite_page(out);
+	(void)evbuffer_freeze(out, 1); /* likewise */
 }
 
 void fleet_http_error_pages_watch(struct bufferevent *bev)

@@ -390,6 +390,34 @@ static void test_keeps_connections(void)
 	stop();
 }
 
+/* evhttp's pages are rewritten in a connection that has been written to before, too. */
+static void test_refuses_later_requests_as_the_first(void)
+{
+	static const char good[] = "GET /hello HTTP/1.1\r\n\r\n", bad[] = "nonsense, and no request\r\n\r\n";
+	static const char head[] =
+		"POST /bytes HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
+	_cleanup_buffer_ struct fleet_buffer buf = FLEET_BUFFER_INIT;
+	_cleanup_close_ int fd = -1;
+
+	start();
+	fd = raw_connect(fleet_http_server_port(t.server));
+	CU_ASSERT(raw_send(t.base, fd, good, strlen(good)));
+	CU_ASSERT(raw_wait_text(t.base, fd, &buf, "hello"));
+	CU_ASSERT(raw_send(t.base, fd, bad, strlen(bad)));
+	CU_ASSERT(raw_wait_end(t.base, fd, &buf));
+	CU_ASSERT(raw_has(&buf, "HTTP/1.1 400 ") && raw_has(&buf, PROBLEM) && !raw_has(&buf, "HTML"));
+	(void)close(TAKE_FD(fd));
+
+	fleet_buffer_truncate(&buf, 0);
+	fd = raw_connect(fleet_http_server_port(t.server));
+	CU_ASSERT(raw_send(t.base, fd, head, strlen(head)));
+	CU_ASSERT(raw_wait_text(t.base, fd, &buf, "HTTP/1.1 100 "));
+	CU_ASSERT(raw_send(t.base, fd, "100001\r\n", 8));
+	CU_ASSERT(raw_wait_end(t.base, fd, &buf));
+	CU_ASSERT(raw_has(&buf, "HTTP/1.1 413 ") && raw_has(&buf, PROBLEM) && !raw_has(&buf, "HTML"));
+	stop();
+}
+
 static void test_answers_later(void)
 {
 	static const char request[] = "GET /held HTTP/1.1\r\nX-Test: kept\r\n\r\n";
@@ -613,6 +641,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_frees_contexts),
 	UNIT_TEST(test_takes_a_body_of_the_bound),
 	UNIT_TEST(test_keeps_connections),
+	UNIT_TEST(test_refuses_later_requests_as_the_first),
 	UNIT_TEST(test_answers_later),
 	UNIT_TEST(test_survives_clients_that_leave),
 	UNIT_TEST(test_requests_outlive_their_server),
