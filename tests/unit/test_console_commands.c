@@ -474,9 +474,9 @@ static void test_only_a_queued_one_can_be_cancelled(void)
 	CU_ASSERT_EQUAL(w->result, -EBUSY);
 	commands_agent_ready(&w->commands, "agent-001", false, NULL);
 	CU_ASSERT_EQUAL(w->sent_count, 0);
-	CU_ASSERT_STRING_EQUAL(
-		audit(w, "restart", NULL), "Restart cancelled for app-a on agent-001 by operator@cli: "
-					   "cancelled by operator@cli before it was sent");
+	CU_ASSERT_STRING_EQUAL(audit(w, "restart", NULL),
+		"Restart cancelled for app-a on agent-001 by operator@cli: "
+		"cancelled by operator@cli before it was sent");
 	w->online = true;
 	CU_ASSERT_EQUAL(create(w), 0);
 	WAIT_SENT(w, 1);
