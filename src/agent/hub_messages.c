@@ -132,12 +132,34 @@ static void on_ack(struct agent *a, struct json_object *message)
 	agent_spool_drained(a);
 }
 
+/* A console that was cut off before it heard our answer sends its command again. The host would refuse the
+ * second copy, and tell the audit log so: what is known here is answered from here. */
+static bool answer_known_command(struct agent *a, const char *jws)
+{
+	struct fleet_uuid id = pending_command_id(jws);
+	struct json_object *accepted;
+
+	switch (spool_find_command(a->spool, id.text)) {
+	case SPOOL_COMMAND_ENDED:
+		return true; /* its result is on the way, or follows */
+	case SPOOL_COMMAND_RUNNING:
+		accepted = fleet_message_new(FLEET_MESSAGE_COMMAND_ACCEPTED);
+		fleet_json_add_string(accepted, "commandId", id.text);
+		if (link_send(a->link, accepted) < 0)
+			log_debug("the console left before it heard that command %s runs", id.text);
+		return true;
+	case SPOOL_COMMAND_UNKNOWN:
+		break;
+	}
+	return false;
+}
+
 static void on_command(struct agent *a, struct json_object *message)
 {
-	const char *id = fleet_json_string(message, "id");
+	const char *id = fleet_json_string(message, "id"), *jws = fleet_json_string(message, "jws");
 	struct fleet_error err = FLEET_ERROR_INIT;
 
-	if (pending_add(&a->pending, id, fleet_json_string(message, "jws"), &err) < 0) {
+	if (!answer_known_command(a, jws) && pending_add(&a->pending, id, jws, &err) < 0) {
 		log_warn("a command is refused: %s", err.message);
 		agent_hub_error(a, "busy", id, NULL, NULL, err.message);
 	}

@@ -4,24 +4,23 @@
 struct pending_command {
 	struct pending_command *next;
 	struct fleet_uuid hub_id, frame_id; /* frame_id "": not offered on this connection */
-	char command_id[FLEET_UUID_LEN +
-			1]; /* "" where none can be read: the host will say what it thinks of that */
+	struct fleet_uuid command_id;       /* "" where none can be read: the host will say so */
 	size_t jws_len;
 	char jws[];
 };
 
-/* For matching only: whether the signature holds is the host's to say. */
-static void peek_command_id(const char *jws, size_t len, char ret_id[FLEET_UUID_LEN + 1])
+struct fleet_uuid pending_command_id(const char *jws)
 {
 	_cleanup_json_ struct json_object *payload = NULL;
+	struct fleet_uuid found = {""};
 	const char *id;
 
-	ret_id[0] = '\0';
-	if (fleet_jws_peek(jws, len, &payload, NULL) < 0)
-		return;
+	if (fleet_jws_peek(jws, strlen(jws), &payload, NULL) < 0)
+		return found;
 	id = fleet_json_string(payload, "commandId");
 	if (id && fleet_uuid_is_valid(id))
-		memcpy(ret_id, id, FLEET_UUID_LEN + 1);
+		memcpy(found.text, id, sizeof(found.text));
+	return found;
 }
 
 static void offer(struct pending *p, struct pending_command *c)
@@ -33,15 +32,14 @@ static void offer(struct pending *p, struct pending_command *c)
 int pending_add(struct pending *p, const char *hub_id, const char *jws, struct fleet_error *err)
 {
 	size_t len = strlen(jws);
-	char command_id[FLEET_UUID_LEN + 1];
+	struct fleet_uuid command_id = pending_command_id(jws);
 	struct pending_command *c, **end = &p->first;
 
-	peek_command_id(jws, len, command_id);
 	for (; *end; end = &(*end)->next) {
 		c = *end;
 		/* The same bytes, not only the same id: an impostor must not take the true command's place.
 		 */
-		if (c->jws_len == len && str_equal(c->command_id, command_id) &&
+		if (c->jws_len == len && str_equal(c->command_id.text, command_id.text) &&
 			memcmp(c->jws, jws, len) == 0) {
 			(void)snprintf(c->hub_id.text, sizeof(c->hub_id.text), "%s", hub_id);
 			return 0;
@@ -53,7 +51,7 @@ int pending_add(struct pending *p, const char *hub_id, const char *jws, struct f
 	c = xmalloc(sizeof(*c) + len + 1);
 	*c = (struct pending_command){.jws_len = len};
 	(void)snprintf(c->hub_id.text, sizeof(c->hub_id.text), "%s", hub_id);
-	memcpy(c->command_id, command_id, sizeof(c->command_id));
+	c->command_id = command_id;
 	memcpy(c->jws, jws, len + 1);
 	*end = c;
 	p->count++;
@@ -92,7 +90,7 @@ void pending_taken(struct pending *p, const char *command_id)
 
 	while (*at) {
 		/* Only what this host has seen: its word cannot be about a copy that is still here. */
-		if ((*at)->frame_id.text[0] && str_equal((*at)->command_id, command_id))
+		if ((*at)->frame_id.text[0] && str_equal((*at)->command_id.text, command_id))
 			remove_at(p, at);
 		else
 			at = &(*at)->next;

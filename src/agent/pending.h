@@ -22,6 +22,9 @@ struct pending {
  * its answer then goes to the newer message. -ENOBUFS: no room. */
 int pending_add(
 	struct pending *p, const char *hub_id, const char *jws, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The commandId inside a JWS, for matching only, "" where none can be read: whether the signature holds is
+ * the host's to say. */
+struct fleet_uuid pending_command_id(const char *jws);
 /* The host is there (again): everything it was not offered goes to it, in order. */
 void pending_offer_all(struct pending *p);
 /* The host is gone: what it has not answered will be offered again. */

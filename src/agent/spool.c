@@ -172,6 +172,15 @@ struct json_object *spool_running(struct spool *s)
 	return ids;
 }
 
+enum spool_command spool_find_command(struct spool *s, const char *command_id)
+{
+	if (exists(s, "SELECT 1 FROM result WHERE command_id = ?1", command_id, NULL) > 0)
+		return SPOOL_COMMAND_ENDED;
+	if (exists(s, "SELECT 1 FROM running WHERE command_id = ?1", command_id, NULL) > 0)
+		return SPOOL_COMMAND_RUNNING;
+	return SPOOL_COMMAND_UNKNOWN;
+}
+
 /* -- acks -- */
 
 static int apply_ack(struct spool *s, int64_t audit_seq, struct json_object *result_ids,

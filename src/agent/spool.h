@@ -40,6 +40,9 @@ int spool_add_running(struct spool *s, const char *command_id, struct fleet_erro
 /* The host's own list replaces ours (array of ids), except what has its result here. */
 int spool_set_running(struct spool *s, struct json_object *ids, struct fleet_error *err) FLEET_MUST_CHECK;
 struct json_object *spool_running(struct spool *s); /* array of ids; owned */
+enum spool_command { SPOOL_COMMAND_UNKNOWN, SPOOL_COMMAND_RUNNING, SPOOL_COMMAND_ENDED };
+/* What is known of a command here; ENDED: its result waits. A sick disk makes it UNKNOWN. */
+enum spool_command spool_find_command(struct spool *s, const char *command_id);
 
 /* What the console has committed: events up to audit_seq, results (array of command ids; NULL none), and its
  * head where it said one (seq > 0). One transaction. Repeated and stale acks change nothing; one past what

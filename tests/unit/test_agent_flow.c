@@ -462,6 +462,32 @@ static void test_command_waits_for_a_lost_host(void)
 	scene_end();
 }
 
+static void test_known_commands_are_not_given_twice(void)
+{
+	struct fleet_uuid id = fleet_uuid_new();
+	struct json_object *sent;
+
+	scene_with_everybody();
+	hub.no_acks = true;
+	sent = command(FLEET_MESSAGE_RESTART_APP, id.text);
+	hub_send(&hub, json_object_get(sent));
+	CU_ASSERT_TRUE_FATAL(LOOP_UNTIL(base, host_count("command") == 1));
+	host_send(about(FLEET_FRAME_ACCEPTED, id.text));
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_count(&hub, "commandAccepted") == 1));
+	hub_send(&hub, json_object_get(sent)); /* it did not hear us */
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_count(&hub, "commandAccepted") == 2));
+	host_send(result(id.text));
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_count(&hub, "commandResult") == 1));
+	hub_send(&hub, json_object_get(sent));
+	hub_send(&hub, fleet_message_new(FLEET_MESSAGE_REQUEST_HEARTBEAT));
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_count(&hub, "heartbeat") == 2));
+	CU_ASSERT_EQUAL(host_count("command"), 1);
+	hub_ack(&hub, id.text); /* from here on only the host knows it */
+	hub_send(&hub, sent);
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, host_count("command") == 2));
+	scene_end();
+}
+
 static void test_result_survives_console_and_agent(void)
 {
 	struct fleet_uuid id = fleet_uuid_new(), running = fleet_uuid_new();
@@ -693,6 +719,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_command_there_and_back),
 	UNIT_TEST(test_refused_command_is_told),
 	UNIT_TEST(test_command_waits_for_a_lost_host),
+	UNIT_TEST(test_known_commands_are_not_given_twice),
 	UNIT_TEST(test_result_survives_console_and_agent),
 	UNIT_TEST(test_events_wait_for_the_console),
 	UNIT_TEST(test_restored_spool_gets_a_new_id),
