@@ -55,9 +55,17 @@ static int owner_check(const char *path, const struct stat *st, struct fleet_err
 		(unsigned long)st->st_uid);
 }
 
+/* Owned; an empty text is none. */
+static char *text_or_null(struct json_object *file, const char *key)
+{
+	const char *text = fleet_json_string(file, key);
+
+	return str_empty(text) ? NULL : xstrdup(text);
+}
+
 int config_load(const char *path, struct config *ret, bool *ret_loose, struct fleet_error *err)
 {
-	_cleanup_config_ struct config config = {0};
+	_cleanup_free_ char *url = NULL;
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ struct json_object *file = NULL;
@@ -79,18 +87,17 @@ int config_load(const char *path, struct config *ret, bool *ret_loose, struct fl
 	if (r >= 0)
 		r = fleet_json_check(file, config_fields, "$", err);
 	if (r >= 0)
-		r = config_url_normalize(fleet_json_string(file, "consoleUrl"), &config.url, err);
+		r = config_url_normalize(fleet_json_string(file, "consoleUrl"), &url, err);
 	if (r < 0) {
 		(void)fleet_error_wrap(err, "%s is not as login writes it", path); /* the code is ours */
 		return -EBADMSG;
 	}
-	if (!str_empty(fleet_json_string(file, "apiKey")))
-		config.api_key = xstrdup(fleet_json_string(file, "apiKey"));
-	if (!str_empty(fleet_json_string(file, "caFile")))
-		config.ca_file = xstrdup(fleet_json_string(file, "caFile"));
 	*ret_loose = (st.st_mode & (S_IRWXG | S_IRWXO)) != 0;
-	*ret = config;
-	config = (struct config){0};
+	*ret = (struct config){
+		.url = TAKE_PTR(url),
+		.api_key = text_or_null(file, "apiKey"),
+		.ca_file = text_or_null(file, "caFile"),
+	};
 	return 0;
 }
 

@@ -39,7 +39,7 @@ struct short_text format_id(const char *command_id)
 
 struct short_text format_duration(int64_t ms)
 {
-	struct short_text t;
+	struct short_text t = {""};
 
 	fleet_duration_format(ms, t.text, sizeof(t.text));
 	return t;

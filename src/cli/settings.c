@@ -1,3 +1,4 @@
+#include <assert.h>
 #include "cli/settings.h"
 #include "fleet/file.h"
 #include "fleet/limits.h"
@@ -106,7 +107,7 @@ static int stream_read(struct parser *p, const char *key, char **ret_text, size_
 static int take_file(struct parser *p, const char *option, const char *key, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	if (str_equal(path, "-"))
@@ -115,6 +116,7 @@ static int take_file(struct parser *p, const char *option, const char *key, cons
 		r = fleet_file_read(path, FLEET_VALUE_MAX + 2, &text, &len, p->err);
 	if (r < 0)
 		return r;
+	assert(text); /* both readers give "" where there is nothing */
 	/* Editors and echo end a file with a newline that is no part of the value. */
 	if (len && text[len - 1] == '\n')
 		len--;
