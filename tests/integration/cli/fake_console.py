@@ -33,6 +33,16 @@ def problem(status, kind, detail, **more):
     return Answer(status, body, "application/problem+json")
 
 
+def web_file(folder, path):
+    """A file of the dashboard, under the strictest policy that it must live with."""
+    name = os.path.join(folder, "index.html" if path == "/" else os.path.basename(path))
+    if not os.path.isfile(name):
+        return problem(404, "not-found", "no such path: " + path)
+    with open(name, "rb") as f:
+        return Answer(200, f.read(), mimetypes.guess_type(name)[0] or "text/plain",
+                      {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-store"})
+
+
 class Stream:
     """Server-sent events: steps (or what an iterable makes of them) are (event, data) or numbers (pauses in
     seconds), then the end."""
@@ -211,12 +221,7 @@ def serve_dashboard(web, port):
         for agent in agents:
             if path == "/api/agents/" + agent["agentId"]:
                 return Answer(body=agent)
-        name = os.path.join(web, "index.html" if path == "/" else os.path.basename(path))
-        if not os.path.isfile(name):
-            return problem(404, "not-found", "no such path: " + path)
-        with open(name, "rb") as f:
-            return Answer(200, f.read(), mimetypes.guess_type(name)[0] or "text/plain",
-                          {"Content-Security-Policy": "default-src 'self'"})
+        return web_file(web, path)
 
     console = FakeConsole({
         "GET /api/agents": Answer(body=agents), "GET /api/audit": Answer(body=audit), "GET /api/events": lambda request: Stream(iterable=happenings()),
