@@ -55,7 +55,7 @@ static void test_agents_are_listed_and_filtered(void)
 	struct fake_agent agents[3];
 
 	for (int i = 0; i < 3; i++) {
-		char id[16];
+		char id[32];
 
 		(void)snprintf(id, sizeof(id), "agent-%03d", i + 1);
 		agent_join(&agents[i], w, id);
