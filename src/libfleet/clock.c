@@ -207,7 +207,7 @@ void fleet_duration_format(int64_t ms, char *out, size_t out_len)
 
 	if (ms < 0)
 		ms = 0;
-	tenths = (ms + 50) / 100;
+	tenths = ms < 10000 ? (ms + 50) / 100 : 100;
 	if (tenths < 100 && tenths % 10 != 0)
 		snprintf(out, out_len, "%d.%d s", (int)(tenths / 10), (int)(tenths % 10));
 	else if (ms < 120000)
