@@ -26,6 +26,8 @@ struct fleet_http_options {
 	/* Runs before a matched handler (route->access is to be judged here): true lets it pass; false means that
 	 * it has answered. May be NULL. */
 	bool (*gate)(struct fleet_http_request *req, const struct fleet_http_route *route, void *arg);
+	/* How long a client may take to send a request or fall silent. 0: FLEET_HTTP_TIMEOUT_S */
+	int64_t timeout_ms;
 	/* Headers added to every answer, as "Name: value", NULL-terminated; may be NULL. */
 	const char *const *headers;
 	void *arg;

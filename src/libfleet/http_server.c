@@ -42,9 +42,10 @@ static struct bufferevent *on_new_connection(struct event_base *base, void *arg 
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
 	if (!bev)
-		return NULL; /* evhttp makes its own then */
+		abort(); /* out of memory, as in xmalloc */
 	bufferevent_setwatermark(bev, EV_READ, 0, INPUT_MAX);
 	fleet_http_error_pages_watch(bev);
+	fleet_http_conn_watch(bev);
 	return bev;
 }
 
@@ -65,7 +66,7 @@ static void on_request(struct evhttp_request *evreq, void *arg)
 	struct fleet_http_request *req = fleet_http_request_new(server, evreq);
 	int status;
 
-	evhttp_connection_set_closecb(req->evcon, on_request_connection_closed, req);
+	fleet_http_conn_on_closed(req->evcon, on_request_connection_closed, req);
 	status = fleet_http_request_parse(req, &err);
 	if (status != 0) {
 		/* Where the request ends is uncertain, so nothing after it can be trusted. */
@@ -173,6 +174,8 @@ int fleet_http_server_new(struct event_base *base, const struct fleet_http_optio
 	struct fleet_http_server **ret, struct fleet_error *err)
 {
 	struct fleet_http_server *server;
+	const int64_t timeout_ms =
+		options->timeout_ms > 0 ? options->timeout_ms : FLEET_HTTP_TIMEOUT_S * 1000;
 	struct evhttp_bound_socket *bound;
 	struct evconnlistener *listener;
 	_cleanup_close_ int fd = -1;
@@ -188,6 +191,8 @@ int fleet_http_server_new(struct event_base *base, const struct fleet_http_optio
 	server->gate = options->gate;
 	server->arg = options->arg;
 	server->port = bound_port(fd);
+	server->timeout.tv_sec = timeout_ms / 1000;
+	server->timeout.tv_usec = timeout_ms % 1000 * 1000;
 	server->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	LIST_INSERT_HEAD(&servers, server, link);
 	LIST_INIT(&server->requests);
@@ -215,7 +220,7 @@ int fleet_http_server_new(struct event_base *base, const struct fleet_http_optio
 	evhttp_set_allowed_methods(server->http, 0xffff); /* also unknown ones: on_request answers them */
 	evhttp_set_max_headers_size(server->http, FLEET_HTTP_HEADERS_MAX);
 	evhttp_set_max_body_size(server->http, FLEET_HTTP_BODY_MAX);
-	evhttp_set_timeout(server->http, FLEET_HTTP_TIMEOUT_S);
+	evhttp_set_timeout_tv(server->http, &server->timeout);
 	*ret = server;
 	return 0;
 }

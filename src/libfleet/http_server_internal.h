@@ -29,6 +29,7 @@ struct fleet_http_server {
 	struct fleet_http_pair *headers; /* of every answer; ends with {0} */
 	struct event *accept_again;      /* armed while accepting pauses for want of descriptors */
 	struct event *reaper;            /* frees what `leaving` holds, outside of evhttp's own calls */
+	struct timeval timeout;          /* of one byte, and of one whole request */
 	int null_fd;                     /* /dev/null: takes the place of a descriptor that was taken over */
 	uint16_t port;
 	LIST_HEAD(, fleet_http_request) requests; /* not answered yet */
@@ -76,8 +77,15 @@ const char *fleet_http_status_text(int status);
 /* The server's own headers, where the answer does not have them yet. */
 void fleet_http_add_server_headers(struct fleet_http_request *req);
 /* An answer may take long to be read, a request may not take long to be sent. */
-void fleet_http_timeouts_answering(struct evhttp_connection *evcon);
-void fleet_http_timeouts_reading(struct evhttp_connection *evcon);
+void fleet_http_timeouts_answering(struct evhttp_connection *evcon, const struct timeval *timeout);
+
+/* http_server_conn.c: evhttp's connection, from its first byte to its end. */
+typedef void fleet_http_closed(struct evhttp_connection *evcon, void *arg);
+void fleet_http_conn_watch(struct bufferevent *bev);
+/* Who is told when the connection goes; NULL: nobody. */
+void fleet_http_conn_on_closed(struct evhttp_connection *evcon, fleet_http_closed *on_closed, void *arg);
+/* The connection is taken over: its time is not ours any more. */
+void fleet_http_conn_forget(struct evhttp_connection *evcon);
 
 /* Rewrites evhttp's own HTML error pages as problem+json: watches a connection's output. */
 void fleet_http_error_pages_watch(struct bufferevent *bev);

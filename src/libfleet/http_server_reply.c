@@ -55,19 +55,19 @@ const char *fleet_http_status_text(int status)
 	return "Unknown";
 }
 
-void fleet_http_timeouts_answering(struct evhttp_connection *evcon)
+void fleet_http_timeouts_answering(struct evhttp_connection *evcon, const struct timeval *timeout)
 {
-	const struct timeval tv = {FLEET_HTTP_TIMEOUT_S, 0};
+	/* Not NULL: an event of libevent's that had a timeout once takes it up again with the next byte. */
+	static const struct timeval never = {365 * 24 * 3600, 0};
 
 	(void)bufferevent_set_timeouts(
-		evhttp_connection_get_bufferevent(evcon), NULL, &tv); /* no failure for sockets */
+		evhttp_connection_get_bufferevent(evcon), &never, timeout); /* no failure for sockets */
 }
 
-void fleet_http_timeouts_reading(struct evhttp_connection *evcon)
+static void timeouts_reading(struct evhttp_connection *evcon, const struct timeval *timeout)
 {
-	const struct timeval tv = {FLEET_HTTP_TIMEOUT_S, 0};
-
-	(void)bufferevent_set_timeouts(evhttp_connection_get_bufferevent(evcon), &tv, &tv); /* likewise */
+	(void)bufferevent_set_timeouts(
+		evhttp_connection_get_bufferevent(evcon), timeout, timeout); /* likewise */
 }
 
 void fleet_http_add_header(struct fleet_http_request *req, const char *name, const char *value)
@@ -89,12 +89,13 @@ void fleet_http_add_server_headers(struct fleet_http_request *req)
 }
 
 /* The answer was read to its end; the next request on this connection has its time again. */
-static void on_answer_sent(struct evhttp_request *evreq, void *arg FLEET_UNUSED)
+static void on_answer_sent(struct evhttp_request *evreq, void *arg)
 {
+	const struct fleet_http_server *server = arg;
 	struct evhttp_connection *evcon = evhttp_request_get_connection(evreq);
 
 	if (evcon)
-		fleet_http_timeouts_reading(evcon);
+		timeouts_reading(evcon, &server->timeout);
 }
 
 void fleet_http_reply_bytes(
@@ -123,8 +124,8 @@ void fleet_http_reply_bytes(
 		}
 	}
 	if (evreq) {
-		fleet_http_timeouts_answering(evcon);
-		evhttp_request_set_on_complete_cb(evreq, on_answer_sent, NULL);
+		fleet_http_timeouts_answering(evcon, &req->server->timeout);
+		evhttp_request_set_on_complete_cb(evreq, on_answer_sent, req->server);
 		evhttp_send_reply(evreq, status, fleet_http_status_text(status), buf);
 	}
 	if (buf)

@@ -83,7 +83,7 @@ struct evhttp_request *fleet_http_request_release(struct fleet_http_request *req
 		return NULL;
 	}
 	evreq->flags &= ~EVHTTP_USER_OWNED;
-	evhttp_connection_set_closecb(req->evcon, NULL, NULL);
+	fleet_http_conn_on_closed(req->evcon, NULL, NULL);
 	return evreq;
 }
 

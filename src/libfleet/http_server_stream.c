@@ -56,7 +56,7 @@ struct fleet_http_stream *fleet_http_stream_start(struct fleet_http_request *req
 	fleet_http_add_server_headers(req);
 	evreq = fleet_http_request_release(req);
 	if (evreq) {
-		fleet_http_timeouts_answering(evcon);
+		fleet_http_timeouts_answering(evcon, &req->server->timeout);
 		/* The client has nothing more to say: what it sends nevertheless must not pile up. */
 		bufferevent_setwatermark(evhttp_connection_get_bufferevent(evcon), EV_READ, 0, 4096);
 		evhttp_send_reply_start(evreq, status, fleet_http_status_text(status));
@@ -65,7 +65,7 @@ struct fleet_http_stream *fleet_http_stream_start(struct fleet_http_request *req
 	}
 	if (evreq && !is_head) {
 		stream->evreq = evreq;
-		evhttp_connection_set_closecb(evcon, on_connection_closed, stream);
+		fleet_http_conn_on_closed(evcon, on_connection_closed, stream);
 	} else {
 		stream->gone = evtimer_new(req->base, on_gone, stream);
 		if (!stream->gone || event_add(stream->gone, &now) < 0)
@@ -98,7 +98,7 @@ int fleet_http_stream_send(struct fleet_http_stream *stream, const void *data, s
 void fleet_http_stream_end(struct fleet_http_stream *stream)
 {
 	if (stream->evreq) {
-		evhttp_connection_set_closecb(evhttp_request_get_connection(stream->evreq), NULL, NULL);
+		fleet_http_conn_on_closed(evhttp_request_get_connection(stream->evreq), NULL, NULL);
 		evhttp_send_reply_end(stream->evreq);
 	}
 	stream_free(stream);

@@ -55,6 +55,7 @@ int fleet_http_take_over(
 	leaving->evcon = req->evcon;
 	LIST_INSERT_HEAD(&server->leaving, leaving, link);
 	(void)fleet_http_request_release(req); /* freed with its connection */
+	fleet_http_conn_forget(leaving->evcon);
 	evhttp_connection_set_closecb(leaving->evcon, on_freed, leaving);
 	(void)event_add(server->reaper, &now); /* where it fails the next one reaps this, too */
 	fleet_http_request_free(req);

@@ -120,16 +120,25 @@ static bool gate(struct fleet_http_request *req, const struct fleet_http_route *
 
 static const char *const headers[] = {"X-Content-Type-Options: nosniff", "Cache-Control:no-store", NULL};
 
-static void start(void)
+static void start_with_timeout(int64_t timeout_ms)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
-	const struct fleet_http_options options = {
-		.address = "127.0.0.1", .routes = routes, .gate = gate, .headers = headers, .arg = &t};
+	const struct fleet_http_options options = {.address = "127.0.0.1",
+		.routes = routes,
+		.gate = gate,
+		.headers = headers,
+		.timeout_ms = timeout_ms,
+		.arg = &t};
 
 	memset(&t, 0, sizeof(t));
 	t.base = event_base_new();
 	if (fleet_http_server_new(t.base, &options, &t.server, &err) < 0)
 		CU_FAIL_FATAL("server does not start");
+}
+
+static void start(void)
+{
+	start_with_timeout(0);
 }
 
 static void stop(void)
@@ -418,6 +427,76 @@ static void test_refuses_later_requests_as_the_first(void)
 	stop();
 }
 
+static int open_stream(struct fleet_buffer *buf)
+{
+	static const char request[] = "GET /stream HTTP/1.1\r\n\r\n";
+	int fd = raw_connect(fleet_http_server_port(t.server));
+
+	CU_ASSERT(raw_send(t.base, fd, request, strlen(request)));
+	CU_ASSERT(raw_wait_text(t.base, fd, buf, "\r\n\r\n"));
+	CU_ASSERT(raw_has(buf, "Content-Type: text/event-stream\r\n"));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t.stream);
+	return fd;
+}
+
+static void test_cuts_slow_clients(void)
+{
+	static const char *const beginnings[] = {"", "G", "GET /hello HTTP/1.1\r\nX-A: b\r\n",
+		"POST /bytes HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nab",
+		"POST /bytes HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+		"GET /hello HTTP/1.1\r\n\r\nGET /hello HTTP/1.1\r\nX-A: b\r\n"};
+	size_t i;
+
+	start_with_timeout(300);
+	for (i = 0; i < FLEET_ARRAY_LEN(beginnings); i++) {
+		const int64_t before = fleet_clock_monotonic_ms();
+		_cleanup_buffer_ struct fleet_buffer buf = FLEET_BUFFER_INIT;
+		_cleanup_close_ int fd = raw_connect(fleet_http_server_port(t.server));
+		int64_t sent = before;
+		bool ended = false;
+
+		CU_ASSERT(raw_send(t.base, fd, beginnings[i], strlen(beginnings[i])));
+		/* a byte every 50 ms: never silent, never done */
+		while (!ended && fleet_clock_monotonic_ms() < before + RAW_DEADLINE_MS) {
+			if (i > 0 && fleet_clock_monotonic_ms() > sent + 50) {
+				(void)send(fd, "x", 1, MSG_NOSIGNAL);
+				sent = fleet_clock_monotonic_ms();
+			}
+			raw_turn(t.base);
+			ended = raw_take(fd, &buf);
+		}
+		CU_ASSERT(ended);
+		CU_ASSERT(fleet_clock_monotonic_ms() - before >= 250);
+		CU_ASSERT_EQUAL(raw_has(&buf, "hello"), i == 5);
+	}
+	stop();
+}
+
+static void test_waits_for_handlers_and_streams(void)
+{
+	static const char held[] = "GET /held HTTP/1.1\r\n\r\n";
+	_cleanup_buffer_ struct fleet_buffer buf = FLEET_BUFFER_INIT, stream_buf = FLEET_BUFFER_INIT;
+	_cleanup_close_ int fd = -1, stream = -1;
+	int64_t until;
+
+	start_with_timeout(100);
+	fd = raw_connect(fleet_http_server_port(t.server));
+	CU_ASSERT(raw_send(t.base, fd, held, strlen(held)));
+	stream = open_stream(&stream_buf);
+	CU_ASSERT(raw_send(t.base, stream, "junk", 4));
+	for (until = fleet_clock_monotonic_ms() + 400; fleet_clock_monotonic_ms() < until;)
+		raw_turn(t.base);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(t.held);
+	fleet_http_reply_bytes(t.held, 200, "text/plain", "late", 4);
+	CU_ASSERT(raw_wait_text(t.base, fd, &buf, "late"));
+	CU_ASSERT_EQUAL(t.streams_closed, 0);
+	CU_ASSERT_EQUAL(fleet_http_stream_send(t.stream, "data: 1\n\n", 9), 0);
+	CU_ASSERT(raw_wait_text(t.base, stream, &stream_buf, "data: 1"));
+	/* and the kept connection has its time again, and no more */
+	CU_ASSERT(raw_wait_end(t.base, fd, &buf));
+	stop();
+}
+
 static void test_answers_later(void)
 {
 	static const char request[] = "GET /held HTTP/1.1\r\nX-Test: kept\r\n\r\n";
@@ -482,18 +561,6 @@ static void test_requests_outlive_their_server(void)
 	CU_ASSERT(RAW_WAIT(t.base, t.streams_closed == 1));
 	CU_ASSERT_EQUAL(t.contexts_freed, 2);
 	event_base_free(t.base);
-}
-
-static int open_stream(struct fleet_buffer *buf)
-{
-	static const char request[] = "GET /stream HTTP/1.1\r\n\r\n";
-	int fd = raw_connect(fleet_http_server_port(t.server));
-
-	CU_ASSERT(raw_send(t.base, fd, request, strlen(request)));
-	CU_ASSERT(raw_wait_text(t.base, fd, buf, "\r\n\r\n"));
-	CU_ASSERT(raw_has(buf, "Content-Type: text/event-stream\r\n"));
-	CU_ASSERT_PTR_NOT_NULL_FATAL(t.stream);
-	return fd;
 }
 
 static void test_streams(void)
@@ -642,6 +709,8 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_takes_a_body_of_the_bound),
 	UNIT_TEST(test_keeps_connections),
 	UNIT_TEST(test_refuses_later_requests_as_the_first),
+	UNIT_TEST(test_cuts_slow_clients),
+	UNIT_TEST(test_waits_for_handlers_and_streams),
 	UNIT_TEST(test_answers_later),
 	UNIT_TEST(test_survives_clients_that_leave),
 	UNIT_TEST(test_requests_outlive_their_server),
