@@ -9,10 +9,11 @@
 #include "fleet/limits.h"
 #include "fleet/log.h"
 
-#define CHILD_FD      3
-#define KEEP_FD       4
-#define LAST_WORDS_MS 1000 /* after its end: for what is still on its way, should a descriptor have leaked   \
-			    */
+#define CHILD_FD 3
+#define KEEP_FD  4
+#define LAST_WORDS_MS                                                                                        \
+	1000 /* after its end: for what is still on its way, should a descriptor have leaked                 \
+	      */
 
 struct child {
 	pid_t pid;
@@ -158,8 +159,10 @@ int child_start(struct event_base *base, const char *name, int keep_fd, int (*ma
 		free(c);
 		return fleet_error_errno(err, r, "cannot fork");
 	}
-	if (c->pid == 0)
+	if (c->pid == 0) {
+		free(c); /* the host's */
 		run(parent, name, ends[1], keep_fd, main, main_arg);
+	}
 	(void)close(ends[1]);
 	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 	if (c->pidfd < 0) {

@@ -2,9 +2,10 @@
 #include <time.h>
 #include "fleet/clock.h"
 
-#define POLL_MS          100
-#define SAME_INSTANCE_MS 3000 /* how long an old process may still show after its restart was reported done  \
-			       */
+#define POLL_MS 100
+#define SAME_INSTANCE_MS                                                                                     \
+	3000 /* how long an old process may still show after its restart was reported done                   \
+	      */
 #define CRASHES_WHILE_STARTING 2
 
 static void pause_ms(long ms)

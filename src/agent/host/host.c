@@ -69,7 +69,7 @@ static int load(struct host *h, struct fleet_error *err)
 	r = driver_registry_load(h->config->driver_dir, &drivers, err);
 	if (r < 0)
 		return r;
-	r = apps_load(h->config->apps_dir, geteuid() == 0, &drivers, &apps, err);
+	r = apps_load(h->config->apps_dir, geteuid() == 0 && !h->config->dev, &drivers, &apps, err);
 	if (r < 0) {
 		driver_registry_done(&drivers);
 		return r;

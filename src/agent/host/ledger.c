@@ -146,6 +146,8 @@ static int write_header(struct ledger *l, struct fleet_error *err)
 	return append(l, record, true, err);
 }
 
+static int rewrite(struct ledger *l, struct fleet_error *err);
+
 int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
 {
 	_cleanup_(ledger_closep) struct ledger *l = xcalloc(1, sizeof(*l));
@@ -159,8 +161,10 @@ int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
 	r = ledger_replay(l, err);
 	if (r < 0)
 		return r;
-	if (l->size == 0 || r > 0)
-		r = write_header(l, err); /* a floor that damage raised must outlive this process */
+	if (r > 0)
+		r = rewrite(l, err); /* without the damage, and with the floor that it raised */
+	else if (l->size == 0)
+		r = write_header(l, err);
 	if (r < 0)
 		return r;
 	l->compacted_size = l->size;

@@ -186,5 +186,11 @@ int status_child_run(int fd, void *order)
 	if (n > 0)
 		driver_service_status_all(calls, n, tell, &a);
 	find_versions(&a);
-	return 0; /* the process ends: nothing needs to be freed */
+	for (size_t i = 0; i < apps->count; i++)
+		free(dirs[i]);
+	free(dirs);
+	free(calls);
+	free(a.apps);
+	free(a.status);
+	return 0;
 }
