@@ -87,22 +87,23 @@ void fixture_set_state(const struct fixture *f, const char *app, const char *wor
 
 static void FLEET_NORETURN be_host(const struct fixture *f, int fd)
 {
-	char driver_dir[] = HOST_FAKE_DIR;
-	struct host_config config = {.agent_id = (char[]){FIXTURE_AGENT},
-		.driver_dir = driver_dir,
-		.listen_fd = -1,
+	struct host_config config = {.listen_fd = -1,
 		.socket_fd = fd,
 		.peer_uid = geteuid(),
 		.dev = true,
 		.log_level = FLEET_LOG_INFO};
+	int status;
 
+	config.agent_id = xstrdup(FIXTURE_AGENT);
+	config.driver_dir = xstrdup(HOST_FAKE_DIR);
 	config.apps_dir = xasprintf("%s/apps.d", f->dir);
 	config.state_dir = xasprintf("%s/state", f->dir);
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(99);
-	fleet_log_init(
-		"host", getenv("HOST_TEST_DEBUG") ? FLEET_LOG_DEBUG : FLEET_LOG_ERROR, FLEET_LOG_FORMAT_TEXT);
-	_exit(host_run(&config));
+	fleet_log_init("host", FLEET_LOG_ERROR, FLEET_LOG_FORMAT_TEXT);
+	status = host_run(&config);
+	host_config_done(&config);
+	exit(status); /* a sanitizer looks for what was not freed */
 }
 
 void fixture_start(struct fixture *f)
