@@ -18,6 +18,20 @@ int fleet_error_errno(struct fleet_error *err, int code, const char *fmt, ...) F
 /* Puts "<text>: " before the message; returns err->code (or -EIO when err is NULL). */
 int fleet_error_wrap(struct fleet_error *err, const char *fmt, ...) FLEET_PRINTF(2, 3);
 
+#ifdef __clang_analyzer__
+/* The static analyzer looks into one file at a time: here it learns that a code is negative and comes back. */
+#define FLEET_ANALYZED_CODE(function, err, code, ...)                                                          \
+	({                                                                                                   \
+		const int code_ = (code);                                                                    \
+		(void)(function)(err, code_, __VA_ARGS__);                                                   \
+		if (code_ >= 0)                                                                              \
+			__builtin_unreachable();                                                             \
+		code_;                                                                                       \
+	})
+#define fleet_error_set(err, code, ...)	  FLEET_ANALYZED_CODE(fleet_error_set, err, code, __VA_ARGS__)
+#define fleet_error_errno(err, code, ...) FLEET_ANALYZED_CODE(fleet_error_errno, err, code, __VA_ARGS__)
+#endif
+
 /* Replaces every control character and invalid UTF-8 byte by `?`, in place: for texts from outside that go
  * into messages and logs. */
 void fleet_text_sanitize(char *text);

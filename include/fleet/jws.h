@@ -16,6 +16,7 @@ FLEET_DEFINE_CLEANUP(struct fleet_jws_key *, fleet_jws_key_free)
 
 /* PEM, PKCS#8, unencrypted; *ret_pem owned, to be kept in a 0600 file. */
 int fleet_jws_key_to_pem(const struct fleet_jws_key *key, char **ret_pem, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Reads that, or a public key (which then only verifies). -EBADMSG. */
 int fleet_jws_key_from_pem(const char *pem, size_t len, struct fleet_jws_key **ret, struct fleet_error *err)
 	FLEET_MUST_CHECK;
 /* The public half: {"kty":"OKP","crv":"Ed25519","x":...,"kid":...,"use":"sig","alg":"EdDSA"}; owned. */

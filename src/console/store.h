@@ -11,7 +11,8 @@ struct store;
 
 /* Opens or creates DIR/console.db, migrates it, checks its integrity, starts the thread. Blocks: before the loop runs. */
 int store_open(struct event_base *base, const char *dir, struct store **ret, struct fleet_error *err) FLEET_MUST_CHECK;
-/* Commits what is queued, ends the thread; callbacks of what was queued still run before it returns. */
+/* Commits what is queued, ends the thread; callbacks of what was queued still run before it returns; what they
+ * ask for is answered with -ESHUTDOWN. */
 void store_close(struct store *store);
 
 typedef void store_done(int result, const struct fleet_error *err, void *arg); /* 0 or negative errno */

@@ -62,7 +62,7 @@ void store_submit(struct store *store, void *takes_request)
 		request->result = fleet_error_set(&request->error, -ESHUTDOWN, "the store is closing");
 		answer(store, request);
 		wake_loop(store);
-	} else if (request->kind->lazy && store->queued >= LAZY_MAX) {
+	} else if (request->kind->lazy && !request->synchronous && store->queued >= LAZY_MAX) {
 		dropped = true;
 	} else {
 		*store->queue_end = request;

@@ -42,7 +42,7 @@ int fleet_hex_decode(const char *text, size_t text_len, void *out, size_t out_le
 			return -EINVAL;
 	}
 	for (size_t i = 0; i < out_len; i++)
-		bytes[i] = (unsigned char)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+		bytes[i] = (unsigned char)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
 	return 0;
 }
 

@@ -1,6 +1,9 @@
 #include "fleet/error.h"
 #include "fleet/text.h"
 
+#undef fleet_error_set /* what the analyzer sees elsewhere */
+#undef fleet_error_errno
+
 /* Ends text, whose buffer is full, with "..." and no half character. */
 static void end_with_dots(char *text, size_t size)
 {

@@ -308,7 +308,7 @@ static void test_check_strict(void)
 	static const struct {
 		const char *text, *message;
 	} bad[] = {
-		{"{\"nmae\":\"a\"}", "$.nmae: unknown field; did you mean 'name'?"},
+		{"{\"namee\":\"a\"}", "$.namee: unknown field; did you mean 'name'?"},
 		{"{\"name\":\"a\",\"zzzzzzzz\":1}", "$.zzzzzzzz: unknown field"},
 		{"{\"name\":\"a\",\"inner\":{\"id\":\"x\",\"off\":true}}", "$.inner.off: unknown field"},
 		{"{\"name\":\"a\",\"list\":[{\"id\":\"x\",\"ON\":true}]}",

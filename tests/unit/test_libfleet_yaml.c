@@ -170,17 +170,17 @@ static void test_billion_laughs(void)
 
 static void test_alias_is_the_same_node(void)
 {
-	_cleanup_(fleet_yaml_freep) struct fleet_yaml *y = parsed("a: &x {k: v}\nb: *x\nc: &x 1\nd: *x\n");
+	_cleanup_(fleet_yaml_freep) struct fleet_yaml *y = parsed("a: &x {k: v}\nb: *x\nc: &x 1\ne: *x\n");
 	const struct fleet_yaml_node *root = fleet_yaml_root(y);
 
 	CU_ASSERT_PTR_EQUAL(fleet_yaml_get(root, "a"), fleet_yaml_get(root, "b"));
-	CU_ASSERT_STRING_EQUAL(fleet_yaml_get(root, "d")->text, "1");
+	CU_ASSERT_STRING_EQUAL(fleet_yaml_get(root, "e")->text, "1");
 }
 
 static void test_typed_readings(void)
 {
 	_cleanup_(fleet_yaml_freep) struct fleet_yaml *y =
-		parsed("s: text\nn: 42\nneg: -7\nyes: true\nno: false\nd: 30s\nplain: 5\nnull1: "
+		parsed("s: text\nn: 42\nneg: -7\nyes: true\nno: false\nwait: 30s\nplain: 5\nnull1: "
 		       "~\nnull2:\nnull3: null\nqnull: \"null\"\n"
 		       "m: {a: 1}\nl: [1]\n");
 	const struct fleet_yaml_node *root = fleet_yaml_root(y), *node = NULL;
@@ -207,7 +207,7 @@ static void test_typed_readings(void)
 	CU_ASSERT_EQUAL(n, 42);
 	CU_ASSERT_EQUAL(fleet_yaml_get_int(y, root, "neg", -10, 100, &n, &err), 0);
 	CU_ASSERT_EQUAL(n, -7);
-	CU_ASSERT_EQUAL(fleet_yaml_get_duration_ms(y, root, "d", &n, &err), 0);
+	CU_ASSERT_EQUAL(fleet_yaml_get_duration_ms(y, root, "wait", &n, &err), 0);
 	CU_ASSERT_EQUAL(n, 30000);
 	CU_ASSERT_EQUAL(fleet_yaml_get_duration_ms(y, root, "plain", &n, &err), 0);
 	CU_ASSERT_EQUAL(n, 5000);
@@ -221,7 +221,7 @@ static void test_typed_readings_refuse(void)
 {
 	_cleanup_(fleet_yaml_freep) struct fleet_yaml *y =
 		parsed("m: {a: 1}\nbad: yes\nquoted: \"true\"\nn: 1.5\nhex: 0x10\nspace: '5'\n"
-		       "huge: 99999999999999999999\nlist: [1]\nd: soon\n");
+		       "huge: 99999999999999999999\nlist: [1]\nwait: soon\n");
 	const struct fleet_yaml_node *root = fleet_yaml_root(y), *node = NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	const char *s = NULL;
@@ -239,7 +239,7 @@ static void test_typed_readings_refuse(void)
 	CU_ASSERT_EQUAL(fleet_yaml_get_int(y, root, "space", 0, 99, &n, &err), -EINVAL);
 	CU_ASSERT_EQUAL(fleet_yaml_get_int(y, root, "huge", INT64_MIN, INT64_MAX, &n, &err), -EINVAL);
 	CU_ASSERT_EQUAL(fleet_yaml_get_int(y, root, "list", 0, 99, &n, &err), -EINVAL);
-	CU_ASSERT_EQUAL(fleet_yaml_get_duration_ms(y, root, "d", &n, &err), -EINVAL);
+	CU_ASSERT_EQUAL(fleet_yaml_get_duration_ms(y, root, "wait", &n, &err), -EINVAL);
 	CU_ASSERT_EQUAL(fleet_yaml_get_mapping(y, root, "list", &node, &err), -EINVAL);
 	CU_ASSERT_EQUAL(fleet_yaml_get_sequence(y, root, "m", &node, &err), -EINVAL);
 	CU_ASSERT_EQUAL(n, 99);
@@ -270,7 +270,7 @@ static void test_check_keys(void)
 static void test_mutations_do_no_harm(void)
 {
 	static const char sample[] = "%YAML 1.1\n---\n# c\na: &x {b: [1, 'two', \"th\\x41\"], ? k : v}\nc: "
-				     "*x\nd: |+2\n   text\ne: >-\n  fold\n"
+				     "*x\ng: |+2\n   text\ne: >-\n  fold\n"
 				     "f: !!str 5\n<<: *x\n...\n";
 
 	for (int round = 0; round < 20000; round++) {
