@@ -29,18 +29,30 @@ static char *essence(struct json_object *description)
 	return xstrdup(fleet_json_text(o, NULL));
 }
 
+/* "apps.d/bad.yaml:3:5: ", as far as it is known. */
+static void format_place(struct json_object *problem, char *out, size_t len)
+{
+	const char *file = fleet_json_string(problem, "file");
+	int64_t line = fleet_json_int(problem, "line", 0), column = fleet_json_int(problem, "column", 0);
+
+	if (!file)
+		file = "apps.d";
+	if (line > 0 && column > 0)
+		(void)snprintf(out, len, "%s:%lld:%lld", file, (long long)line, (long long)column);
+	else if (line > 0)
+		(void)snprintf(out, len, "%s:%lld", file, (long long)line);
+	else
+		(void)snprintf(out, len, "%s", file);
+}
+
 static void log_problems(struct json_object *problems)
 {
 	for (size_t i = 0; i < json_object_array_length(problems) && i < PROBLEMS_TOLD; i++) {
 		struct json_object *p = json_object_array_get_idx(problems, i);
-		const char *file = fleet_json_string(p, "file");
-		int64_t line = fleet_json_int(p, "line", 0);
+		char place[FLEET_PATH_LEN_MAX + 64];
 
-		if (line > 0)
-			log_warn("%s:%lld:%lld: %s", file ? file : "apps.d", (long long)line,
-				(long long)fleet_json_int(p, "column", 0), fleet_json_string(p, "message"));
-		else
-			log_warn("%s: %s", file ? file : "apps.d", fleet_json_string(p, "message"));
+		format_place(p, place, sizeof(place));
+		log_warn("%s: %s", place, fleet_json_string(p, "message"));
 	}
 }
 
@@ -64,7 +76,8 @@ static void tell_problems(struct agent *a, struct json_object *description)
 		agent_audit(a, NULL, "the problems in apps.d are gone");
 		return;
 	}
-	log_problems(problems);
+	if (a->config->host_socket) /* a host of our own has just said so on the same terminal */
+		log_problems(problems);
 	details = json_object_new_object();
 	told = json_object_new_array();
 	for (size_t i = 0; i < count && i < PROBLEMS_TOLD; i++)
