@@ -24,6 +24,7 @@ static void send_heartbeat(struct json_object *takes_message, void *arg)
 {
 	struct agent *a = arg;
 
+	agent_fit(takes_message);
 	if (link_send(a->link, takes_message) < 0)
 		log_debug("a heartbeat found no connection");
 }

@@ -42,6 +42,9 @@ struct agent {
 
 /* register.c */
 void agent_register(struct agent *a);
+/* Cuts a registration or heartbeat that is longer than a message may be: each of its sources is bounded,
+ * their sum is not. Details go, ids and states stay. Changes the apps in it. */
+void agent_fit(struct json_object *message);
 /* hub_messages.c */
 void agent_hub_message(struct agent *a, const char *text, size_t len);
 void agent_hub_error(struct agent *a, const char *code, const char *ref_id, const char *command_id,

@@ -5,6 +5,7 @@
 #include "fleet/log.h"
 
 #define REGISTER_PATIENCE_S 20
+#define PROBLEMS_WHEN_LONG  20
 
 /* Whichever of its members the host gave us; the frame was checked against the same tables. */
 static void add_described(struct json_object *message, struct json_object *description)
@@ -57,15 +58,47 @@ static struct json_object *registration(struct agent *a)
 	return message;
 }
 
+static bool is_too_long(struct json_object *message)
+{
+	size_t len;
+
+	(void)fleet_json_text(message, &len);
+	return len > FLEET_MESSAGE_MAX;
+}
+
+void agent_fit(struct json_object *message)
+{
+	static const char *const dispensable[] = {"message", "healthMessage", "files"};
+	struct json_object *apps = fleet_json_array(message, "apps"),
+			   *problems = fleet_json_array(message, "problems");
+
+	if (!is_too_long(message))
+		return;
+	if (problems && json_object_array_length(problems) > PROBLEMS_WHEN_LONG) {
+		struct json_object *some = json_object_new_array();
+
+		for (size_t i = 0; i < PROBLEMS_WHEN_LONG; i++)
+			json_object_array_add(some, json_object_get(json_object_array_get_idx(problems, i)));
+		fleet_json_add(message, "problems", some);
+	}
+	for (size_t k = 0; k < FLEET_ARRAY_LEN(dispensable) && is_too_long(message); k++) {
+		for (size_t i = 0; apps && i < json_object_array_length(apps); i++)
+			json_object_object_del(json_object_array_get_idx(apps, i), dispensable[k]);
+	}
+}
+
 void agent_register(struct agent *a)
 {
 	const struct timeval patience = {.tv_sec = REGISTER_PATIENCE_S};
+	struct json_object *message;
 	int r;
 
 	if (!link_is_open(a->link))
 		return;
 	a->register_sent_ms = fleet_clock_wall_ms();
-	r = link_send(a->link, registration(a));
+	message = registration(a);
+	agent_fit(message);
+	r = link_send(a->link, message);
 	if (r < 0) {
 		log_error("cannot send the registration: %s", strerror(-r));
 		return;

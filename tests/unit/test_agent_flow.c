@@ -637,6 +637,53 @@ static void test_tells_problems_once(void)
 	scene_end();
 }
 
+/* Everything that the host may say at once, which is more than one message may hold. */
+static void test_long_descriptions_are_cut(void)
+{
+	struct json_object *description = fleet_message_new(FLEET_FRAME_DESCRIPTION),
+			   *apps = json_object_new_array();
+	struct json_object *problems = json_object_new_array(),
+			   *status = fleet_message_new(FLEET_FRAME_STATUS), *states = json_object_new_array();
+	char text[3600];
+	int registered;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (int i = 0; i < 200; i++) {
+		struct json_object *app = json_object_new_object(), *state = json_object_new_object();
+		struct json_object *problem = json_object_new_object();
+		char id[32];
+
+		(void)snprintf(id, sizeof(id), "app-%d", i);
+		fleet_json_add_string(app, "id", id);
+		json_object_array_add(apps, app);
+		fleet_json_add_string(state, "id", id);
+		fleet_json_add_string(state, "status", "failed");
+		fleet_json_add_string(state, "message", text);
+		json_object_array_add(states, state);
+		fleet_json_add_string(problem, "message", text);
+		json_object_array_add(problems, problem);
+	}
+	fleet_json_add(description, "apps", apps);
+	fleet_json_add(description, "problems", problems);
+	fleet_json_add(status, "apps", states);
+	scene_with_everybody();
+	host.mute_status = true;
+	host_forget();
+	hub_send(&hub, fleet_message_new(FLEET_MESSAGE_REQUEST_HEARTBEAT));
+	CU_ASSERT_TRUE_FATAL(LOOP_UNTIL(base, host_count("statusRequest") == 1));
+	fleet_json_add_string(status, "refId", fleet_json_string(host_last("statusRequest"), "id"));
+	host_send(status);
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_count(&hub, "heartbeat") == 2));
+	registered = hub_count(&hub, "register");
+	host_send(description);
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_count(&hub, "register") == registered + 1));
+	CU_ASSERT_EQUAL(json_object_array_length(fleet_json_array(hub_last(&hub, "register"), "apps")), 200);
+	CU_ASSERT_EQUAL(
+		json_object_array_length(fleet_json_array(hub_last(&hub, "register"), "problems")), 20);
+	scene_end();
+}
+
 static void test_reload_registers_again(void)
 {
 	scene_with_everybody();
@@ -725,6 +772,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_restored_spool_gets_a_new_id),
 	UNIT_TEST(test_bad_messages_are_answered),
 	UNIT_TEST(test_tells_problems_once),
+	UNIT_TEST(test_long_descriptions_are_cut),
 	UNIT_TEST(test_reload_registers_again),
 	UNIT_TEST(test_leaves_gracefully),
 	UNIT_TEST(test_dev_apps_are_copied_once),
