@@ -1,5 +1,6 @@
 #include "agent/config.h"
 #include <limits.h>
+#include <sys/stat.h>
 #include "fleet/clock.h"
 #include "fleet/envfile.h"
 #include "fleet/file.h"
@@ -287,6 +288,16 @@ static void warn_unknown_keys(const char *text, const char *file)
 	}
 }
 
+static void warn_of_readers(const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) == 0 && (st.st_mode & 077))
+		log_warn("%s can be read by others than its owner (mode %o), and holds the agent's key: "
+			 "chmod 600",
+			file, (unsigned)(st.st_mode & 07777));
+}
+
 /* Fills c->unconfigured where the file cannot be used; negative only for a file that was asked for by name.
  */
 static int read_env_file(struct agent_config *c, const char *file, bool asked_for, struct fleet_error *err)
@@ -311,6 +322,8 @@ static int read_env_file(struct agent_config *c, const char *file, bool asked_fo
 		return 0;
 	}
 	warn_unknown_keys(text, file);
+	if (!str_empty(fleet_envfile_get(env, "FLEET_API_KEY")))
+		warn_of_readers(file);
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(settings); i++) {
 		const char *value = settings[i].key ? fleet_envfile_get(env, settings[i].key) : NULL;
 
