@@ -105,9 +105,9 @@ static void add_own_memory(struct json_object *o)
 {
 	_cleanup_free_ char *text = read_proc("/proc/self/statm");
 	long page = sysconf(_SC_PAGESIZE);
-	unsigned long size, resident;
+	uint64_t resident;
 
-	if (text && page > 0 && sscanf(text, "%lu %lu", &size, &resident) == 2)
+	if (text && page > 0 && procfs_parse_statm(text, &resident) == 0)
 		fleet_json_add_int(o, "agentMemoryBytes", (int64_t)resident * page);
 }
 

@@ -147,6 +147,17 @@ int procfs_parse_uptime(const char *text, int64_t *ret_seconds)
 	return 0;
 }
 
+int procfs_parse_statm(const char *text, uint64_t *ret_pages)
+{
+	uint64_t size, resident;
+	const char *p = text;
+
+	if (!take_u64(&p, &size) || !take_u64(&p, &resident) || resident > UINT64_C(1) << 40)
+		return -EBADMSG;
+	*ret_pages = resident;
+	return 0;
+}
+
 static bool interface_is_virtual(const char *name)
 {
 	static const char *const prefixes[] = {"veth", "docker", "br-", "virbr", "vnet", "tap", "tun", "cni",

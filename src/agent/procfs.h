@@ -24,6 +24,9 @@ int procfs_parse_meminfo(const char *text, struct procfs_memory *ret) FLEET_MUST
 int procfs_parse_loadavg(const char *text, double ret[3]) FLEET_MUST_CHECK;
 int procfs_parse_uptime(const char *text, int64_t *ret_seconds) FLEET_MUST_CHECK;
 
+/* Resident pages of /proc/PID/statm; at most 2^40, so that pages times their size fit. */
+int procfs_parse_statm(const char *text, uint64_t *ret_pages) FLEET_MUST_CHECK;
+
 struct procfs_network {
 	uint64_t rx, tx; /* bytes */
 };

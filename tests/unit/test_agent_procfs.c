@@ -97,6 +97,17 @@ static void test_loadavg_and_uptime(void)
 	CU_ASSERT_EQUAL(procfs_parse_uptime("", &uptime), -EBADMSG);
 }
 
+static void test_statm(void)
+{
+	uint64_t pages = 0;
+
+	CU_ASSERT_EQUAL(procfs_parse_statm("3000 1234 900 1 0 500 0\n", &pages), 0);
+	CU_ASSERT_EQUAL(pages, 1234);
+	CU_ASSERT_EQUAL(procfs_parse_statm("3000\n", &pages), -EBADMSG);
+	CU_ASSERT_EQUAL(procfs_parse_statm("1 18446744073709551615", &pages), -EBADMSG);
+	CU_ASSERT_EQUAL(procfs_parse_statm("", &pages), -EBADMSG);
+}
+
 static void test_net_dev(void)
 {
 	static const char real[] =
@@ -239,6 +250,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_cpu_percent),
 	UNIT_TEST(test_meminfo),
 	UNIT_TEST(test_loadavg_and_uptime),
+	UNIT_TEST(test_statm),
 	UNIT_TEST(test_net_dev),
 	UNIT_TEST(test_mountinfo),
 	UNIT_TEST(test_hostile_mountinfo),
