@@ -52,18 +52,18 @@ static void wake_loop(struct store *store)
 		log_error("cannot wake the event loop: %s", strerror(errno));
 }
 
-void store_submit(struct store *store, void *takes_request)
+/* False where the queue is too long for one that may be missed; the caller has it back then. */
+static bool enqueue(struct store *store, struct store_request *request)
 {
-	struct store_request *request = takes_request;
-	bool dropped = false;
+	bool taken = true;
 
 	pthread_mutex_lock(&store->lock);
 	if (store->stopping) {
 		request->result = fleet_error_set(&request->error, -ESHUTDOWN, "the store is closing");
 		answer(store, request);
 		wake_loop(store);
-	} else if (request->kind->lazy && !request->synchronous && store->queued >= LAZY_MAX) {
-		dropped = true;
+	} else if (request->kind->lazy && store->queued >= LAZY_MAX) {
+		taken = false;
 	} else {
 		*store->queue_end = request;
 		store->queue_end = &request->next;
@@ -73,10 +73,15 @@ void store_submit(struct store *store, void *takes_request)
 		pthread_cond_broadcast(&store->changed);
 	}
 	pthread_mutex_unlock(&store->lock);
-	if (dropped) {
-		log_warn("the store cannot keep up: a heartbeat is not kept");
-		store_request_free(request);
-	}
+	return taken;
+}
+
+void store_submit(struct store *store, void *takes_request)
+{
+	if (enqueue(store, takes_request))
+		return;
+	log_warn("the store cannot keep up: a heartbeat is not kept");
+	store_request_free(takes_request);
 }
 
 void store_run_and_wait(struct store *store, void *request)
@@ -84,7 +89,8 @@ void store_run_and_wait(struct store *store, void *request)
 	struct store_request *r = request;
 
 	r->synchronous = true;
-	store_submit(store, r);
+	if (!enqueue(store, r))
+		abort(); /* only what nobody waits for is lazy */
 	pthread_mutex_lock(&store->lock);
 	while (!r->finished)
 		pthread_cond_wait(&store->changed, &store->lock);

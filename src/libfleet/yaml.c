@@ -171,7 +171,7 @@ static int build_pair(
 
 	if (r < 0)
 		return r;
-	if (key->kind != FLEET_YAML_SCALAR)
+	if (!key || key->kind != FLEET_YAML_SCALAR)
 		return fault_at(b, &key_event->start_mark, "a key must be plain text");
 	if (fleet_yaml_get(node, key->text))
 		return fleet_error_set(b->err, -EBADMSG, "%s:%zu:%zu: the key '%s' is there twice",
