@@ -189,6 +189,8 @@ static int take_property(sd_bus_message *m, const char *name, struct systemd_uni
 		{"Result", "s", u->result, sizeof(u->result)},
 		{"MainPID", "u", &u->main_pid, 0},
 		{"NRestarts", "u", &u->restarts, 0},
+		{"StartLimitBurst", "u", &u->start_limit, 0},
+		{"ConditionTimestamp", "t", &u->condition_us, 0},
 		{"ExecMainCode", "i", &u->main_code, 0},
 		{"ExecMainStatus", "i", &u->main_status, 0},
 		{"ActiveEnterTimestamp", "t", &u->active_enter_us, 0},
@@ -204,8 +206,10 @@ static int take_property(sd_bus_message *m, const char *name, struct systemd_uni
 	}
 	if (strcmp(name, "ConditionResult") == 0 || strcmp(name, "CanReload") == 0) {
 		r = sd_bus_message_read(m, "v", "b", &flag);
-		if (r >= 0)
-			*(*name == 'C' && name[1] == 'o' ? &u->condition : &u->can_reload) = flag != 0;
+		if (r >= 0 && strcmp(name, "CanReload") == 0)
+			u->can_reload = flag != 0;
+		else if (r >= 0)
+			u->condition_failed = flag == 0;
 		return r;
 	}
 	if (strcmp(name, "InvocationID") == 0)
@@ -235,7 +239,7 @@ static int read_properties(sd_bus_message *m, struct systemd_unit *u)
 int systemd_unit_look(const struct fleet_host *host, struct systemd_unit *ret, struct fleet_driver_error *err)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
-	struct systemd_unit u = {.condition = true};
+	struct systemd_unit u = {0};
 	sd_bus_message *path = NULL, *all = NULL, *call = NULL;
 	const char *object = "";
 	int r = systemd_unit_name(host, u.name, sizeof(u.name), err);
@@ -265,6 +269,8 @@ int systemd_unit_look(const struct fleet_host *host, struct systemd_unit *ret, s
 		(void)snprintf(u.path, sizeof(u.path), "%s", object);
 		if (u.memory_bytes == UINT64_MAX)
 			u.memory_bytes = 0;
+		if (u.condition_us == 0)
+			u.condition_failed = false; /* not looked at since the unit was loaded */
 		*ret = u;
 	}
 	sd_bus_message_unref(path);

@@ -14,12 +14,13 @@ struct systemd_unit {
 	char name[256];
 	char path[512]; /* its object */
 	char load_state[32], active_state[32], sub_state[32], type[32], result[32];
-	bool condition, can_reload;
-	uint32_t main_pid, restarts;
+	bool condition_failed, can_reload;
+	uint32_t main_pid, restarts, start_limit;
 	int32_t main_code, main_status; /* how the main process ended: CLD_*, and status or signal */
 	char helper[32];                /* ExecStartPre and the like, where one of those failed */
 	int32_t helper_code, helper_status;
 	uint64_t active_enter_us, state_change_us; /* Unix time */
+	uint64_t condition_us;                     /* when conditions were last looked at */
 	uint64_t memory_bytes;
 	char invocation[33];
 };

@@ -43,12 +43,14 @@ void systemd_unit_describe(const struct systemd_unit *u, char *out, size_t size)
 		{"core-dump", "killed by a signal (core dumped)", true},
 		{"timeout", "systemd's own time limit passed (TimeoutStartSec or TimeoutStopSec)", false},
 		{"watchdog", "its watchdog was not fed in time", false},
-		{"start-limit-hit", "start limit hit", true},
 		{"oom-kill", "killed for lack of memory (OOM)", false},
 		{"resources", "systemd could not set it up (resources)", false},
 		{"protocol", "it did not tell systemd that it is ready (protocol)", false},
 		{"exec-condition", "its ExecCondition said no", false},
 	};
+	bool limit = strcmp(u->result, "start-limit-hit") == 0 ||
+		     (strcmp(u->active_state, "failed") == 0 && u->start_limit > 0 &&
+			     u->restarts >= u->start_limit);
 	char end[96];
 
 	*out = '\0';
@@ -61,16 +63,16 @@ void systemd_unit_describe(const struct systemd_unit *u, char *out, size_t size)
 		describe_end(u->helper_code, u->helper_status, how, sizeof(how));
 		(void)snprintf(end, sizeof(end), "%.30s: %.60s", u->helper, how);
 	}
-	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
-		if (strcmp(u->result, results[i].result) != 0)
-			continue;
-		if (!results[i].with_end || !*end)
-			(void)snprintf(out, size, "%s", results[i].text);
-		else if (strcmp(u->result, "start-limit-hit") == 0)
-			(void)snprintf(out, size, "%s: %s, too often", results[i].text, end);
-		else
-			(void)snprintf(out, size, "%s", end);
+	if (limit) {
+		(void)snprintf(
+			out, size, "start limit hit%s%s%s", *end ? ": " : "", end, *end ? ", too often" : "");
 		return;
+	}
+	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+		if (strcmp(u->result, results[i].result) == 0) {
+			(void)snprintf(out, size, "%s", results[i].with_end && *end ? end : results[i].text);
+			return;
+		}
 	}
 	(void)snprintf(out, size, "failed (%s)", u->result);
 }
@@ -129,7 +131,7 @@ static int32_t unit_status(
 		(void)snprintf(ret->message, sizeof(ret->message), "%s; systemd starts it again", why);
 	else if (ret->state == FLEET_STATE_FAILED)
 		(void)snprintf(ret->message, sizeof(ret->message), "%s", why);
-	else if (ret->state == FLEET_STATE_STOPPED && !u.condition)
+	else if (ret->state == FLEET_STATE_STOPPED && u.condition_failed)
 		(void)snprintf(ret->message, sizeof(ret->message),
 			"not started: a Condition of the unit is not met");
 	else if (ret->state == FLEET_STATE_UNKNOWN)
@@ -182,7 +184,7 @@ static int see_start(const struct fleet_host *host, struct fleet_driver_error *e
 		systemd_unit_describe(&u, why, sizeof(why));
 		return fleet_driver_fail(err, -EIO, 0, 0, "%s: %s", u.name, why);
 	}
-	if (strcmp(u.active_state, "inactive") == 0 && !u.condition)
+	if (strcmp(u.active_state, "inactive") == 0 && u.condition_failed)
 		return fleet_driver_fail(err, -EIO, 0, 0,
 			"%s: not started, because a Condition of the unit is not met", u.name);
 	return 0;
@@ -204,6 +206,9 @@ static int run(const struct fleet_host *host, const char *method, const char *do
 	if (starts) /* clears a used-up start limit; where there is nothing to clear it says so, which is fine
 		     */
 		(void)systemd_manager_call(host, "ResetFailedUnit", u.name, &ignored);
+	if (starts) /* else systemd forgets a unit that nothing wants as soon as it is done, and how it went
+		     */
+		(void)systemd_manager_call(host, "RefUnit", u.name, &ignored);
 	r = host->progress(host, 10, doing);
 	if (r < 0)
 		return r;
