@@ -37,7 +37,8 @@ struct fleet_http_options {
 int fleet_http_server_new(struct event_base *base, const struct fleet_http_options *options,
 	struct fleet_http_server **ret, struct fleet_error *err) FLEET_MUST_CHECK;
 uint16_t fleet_http_server_port(const struct fleet_http_server *server);
-/* Stops listening and ends what is open. */
+/* Stops listening and ends what is open: streams hear of it, requests under way keep until they are answered, and
+ * connections that became WebSockets are not its own any more. Not from within a handler. */
 void fleet_http_server_free(struct fleet_http_server *server);
 
 /* A request is the server's until one reply or stream_start call, each of which ends it. Handlers that

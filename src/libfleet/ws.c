@@ -28,6 +28,7 @@ static void on_timer(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, v
 	if (!ws->end)
 		end_by_verdict(ws, "the peer did not answer the goodbye within 3 s");
 	ws_timer_stop(ws);
+	ws_dial_free(TAKE_PTR(ws->dial)); /* a name's answer must find nobody waiting */
 	if (ws->bev)
 		bufferevent_free(TAKE_PTR(ws->bev)); /* the descriptor should not wait for the owner */
 	if (ws->events.closed)

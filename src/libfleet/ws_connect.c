@@ -110,8 +110,9 @@ static void on_resolved(int result, struct evutil_addrinfo *info, void *arg)
 	const struct evutil_addrinfo *ai;
 
 	free(resolution);
-	if (ws) {
+	if (ws)
 		ws->dial->resolution = NULL;
+	if (ws && !ws->end) {
 		for (ai = info; ai; ai = ai->ai_next)
 			add_address(ws->dial, ai->ai_addr, ai->ai_addrlen);
 		if (ws->dial->address_count > 0)
@@ -186,6 +187,8 @@ static void take_answer(struct fleet_ws *ws, bool at_end)
 	struct evbuffer *input = bufferevent_get_input(ws->bev);
 	struct ws_answer answer;
 
+	if (ws->end)
+		return; /* closed is on its way */
 	switch (ws_answer_read(input, at_end, ws->dial->accept, ws->dial->subprotocol, &answer)) {
 	case WS_ANSWER_MORE:
 		return;
@@ -217,6 +220,8 @@ static void on_dial_event(struct bufferevent *bev, short what, void *arg)
 	struct fleet_ws *ws = arg;
 	struct ws_dial *dial = ws->dial;
 
+	if (ws->end)
+		return; /* likewise */
 	if (what & BEV_EVENT_CONNECTED) {
 		const int fd = bufferevent_getfd(bev);
 

@@ -12,7 +12,7 @@ struct seen {
 	int opened, messages, alive, closed;
 	struct fleet_ws_end end;
 	struct fleet_buffer last; /* message */
-	bool echo, free_on_message, close_on_message;
+	bool echo, free_on_message, close_on_message, keep /* after closed */;
 };
 
 static struct {
@@ -61,6 +61,8 @@ static void on_closed(struct fleet_ws *ws, const struct fleet_ws_end *end, void 
 
 	s->closed++;
 	s->end = *end;
+	if (s->keep)
+		return;
 	fleet_ws_free(ws);
 	s->ws = NULL;
 }
@@ -691,6 +693,43 @@ static void test_refuses_what_is_no_url(void)
 	stop();
 }
 
+static void test_nothing_comes_after_closed(void)
+{
+	static const struct fleet_ws_client_options options = {
+		.url = "ws://host.invalid:9/", .timeout_ms = 50};
+	struct evdns_base *dns;
+	int64_t until;
+
+	/* given up while the name is looked up, freed much later */
+	start();
+	t.at_client.keep = true;
+	dns = evdns_base_new(t.base, 0);
+	CU_ASSERT_EQUAL(
+		fleet_ws_connect(t.base, dns, &options, &events, &t.at_client, &t.at_client.ws, NULL), 0);
+	CU_ASSERT(RAW_WAIT(t.base, t.at_client.closed));
+	evdns_base_free(dns, 1); /* fails what is under way */
+	for (until = fleet_clock_monotonic_ms() + 100; fleet_clock_monotonic_ms() < until;)
+		raw_turn(t.base);
+	CU_ASSERT_EQUAL(t.at_client.closed, 1);
+	CU_ASSERT_EQUAL(fleet_ws_send(t.at_client.ws, "x", 1), -ENOTCONN);
+	fleet_ws_ping(t.at_client.ws);
+	fleet_ws_close(t.at_client.ws, 1000, "again");
+	raw_turn(t.base);
+	stop();
+
+	/* and after an orderly end */
+	pair();
+	t.at_client.keep = t.at_server.keep = true;
+	fleet_ws_close(t.at_server.ws, 1000, "bye");
+	CU_ASSERT(RAW_WAIT(t.base, t.at_client.closed && t.at_server.closed));
+	CU_ASSERT_EQUAL(fleet_ws_send(t.at_server.ws, "x", 1), -ENOTCONN);
+	fleet_ws_ping(t.at_server.ws);
+	fleet_ws_close(t.at_server.ws, 1000, "again");
+	raw_turn(t.base);
+	CU_ASSERT_EQUAL(t.at_client.closed + t.at_server.closed, 2);
+	stop();
+}
+
 /* A server of raw bytes: answers whatever it is told to. Returns the accepted descriptor. */
 static int raw_answer(const char *answer, const char *subprotocol, int64_t timeout_ms)
 {
@@ -857,6 +896,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_tells_why_it_cannot_connect),
 	UNIT_TEST(test_asks_the_resolver_for_names),
 	UNIT_TEST(test_refuses_what_is_no_url),
+	UNIT_TEST(test_nothing_comes_after_closed),
 	UNIT_TEST(test_refuses_bad_answers),
 	UNIT_TEST(test_bounds_the_handshake),
 	UNIT_TEST(test_the_client_refuses_masked_frames),
