@@ -81,6 +81,23 @@ int store_audit_insert(struct store *store, const struct audit_copy *event, stru
 int store_audit_load_head(
 	struct fleet_db *db, struct store_head *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 
+#define STORE_ZERO_HASH "0000000000000000000000000000000000000000000000000000000000000000"
+#define STORE_AUDIT_COLUMNS                                                                                  \
+	"SELECT seq, event_id, timestamp_ms, category, agent_id, app_id, command_id, actor, "                \
+	"source_address, message,"                                                                           \
+	" details, hash FROM audit"
+/* The current row of a STORE_AUDIT_COLUMNS statement as GET /api/audit shows it; *ret owned. */
+int store_audit_row_to_json(
+	sqlite3_stmt *st, struct json_object **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Up to where a spool's events are held without a gap. */
+int store_spool_held(struct fleet_db *db, const char *agent_id, const char *spool_id, int64_t *ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* --- commands --- */
+
+/* An id, or the end of one, backwards and in lower case, as the column tail has it; owned. */
+char *store_command_tail(const char *id);
+
 /* --- pages --- */
 
 struct page_copy {
