@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include "agent/host/host.h"
+#include "agent/host/safe_file.h"
 #include "fleet/clock.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"
@@ -15,7 +16,7 @@ void fixture_init(struct fixture *f)
 {
 	_cleanup_free_ char *apps = NULL;
 
-	*f = (struct fixture){.dir = "/tmp/fleet-host-XXXXXX", .fd = -1};
+	*f = (struct fixture){.dir = "/tmp/fleet-host-XXXXXX", .driver_dir = HOST_FAKE_DIR, .fd = -1};
 	if (!mkdtemp(f->dir))
 		abort();
 	apps = xasprintf("%s/apps.d", f->dir);
@@ -85,6 +86,25 @@ void fixture_set_state(const struct fixture *f, const char *app, const char *wor
 	fixture_write(f, name, text);
 }
 
+static const struct fixture *dying; /* in the host's process and its children */
+
+static void die(const char *step)
+{
+	_cleanup_free_ char *once = NULL;
+
+	if (!str_equal(step, dying->die_at))
+		return;
+	once = xasprintf("%s/once", dying->dir);
+	if (unlink(once) < 0)
+		return;
+	if (dying->die_host)
+		(void)kill(getppid(), SIGKILL); /* the host's end is this operation's too */
+	else
+		(void)kill(getpid(), SIGKILL);
+	for (;;)
+		(void)pause();
+}
+
 static void FLEET_NORETURN be_host(const struct fixture *f, int fd)
 {
 	struct host_config config = {.listen_fd = -1,
@@ -95,12 +115,15 @@ static void FLEET_NORETURN be_host(const struct fixture *f, int fd)
 	int status;
 
 	config.agent_id = xstrdup(FIXTURE_AGENT);
-	config.driver_dir = xstrdup(HOST_FAKE_DIR);
+	config.driver_dir = xstrdup(f->driver_dir);
 	config.apps_dir = xasprintf("%s/apps.d", f->dir);
 	config.state_dir = xasprintf("%s/state", f->dir);
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(99);
 	fleet_log_init("host", FLEET_LOG_ERROR, FLEET_LOG_FORMAT_TEXT);
+	dying = f;
+	op_step_hook = die;
+	safe_file_step_hook = die;
 	status = host_run(&config);
 	host_config_done(&config);
 	exit(status); /* a sanitizer looks for what was not freed */
@@ -135,7 +158,8 @@ static void end_host(struct fixture *f, int sig)
 	int64_t until = fleet_clock_monotonic_ms() + FIXTURE_WAIT_MS;
 	int status = 0;
 
-	(void)kill(f->host, sig);
+	if (sig)
+		(void)kill(f->host, sig);
 	while (waitpid(f->host, &status, WNOHANG) == 0) {
 		if (fleet_clock_monotonic_ms() > until) {
 			CU_FAIL("the host does not end");
@@ -143,9 +167,14 @@ static void end_host(struct fixture *f, int sig)
 		}
 		(void)poll(NULL, 0, 5);
 	}
-	CU_ASSERT(sig == SIGKILL || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+	CU_ASSERT(sig != SIGTERM || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
 	(void)close(f->fd);
 	f->fd = -1;
+}
+
+void fixture_wait_for_death(struct fixture *f)
+{
+	end_host(f, 0);
 }
 
 void fixture_stop(struct fixture *f)

@@ -11,6 +11,11 @@
 
 struct fixture {
 	char dir[64];
+	const char *driver_dir; /* HOST_FAKE_DIR unless a test says else before fixture_start */
+	/* where the operation, or with die_host also the host, is killed: once, while the file "once" exists.
+	 * NULL: nowhere. A step of the operation, or one of safe_file's. */
+	const char *die_at;
+	bool die_host;
 	struct fleet_jws_key *key;
 	pid_t host;
 	int fd;                      /* the agent's end; -1: no host runs */
@@ -33,6 +38,8 @@ void fixture_start(struct fixture *f);
 /* Ends it: SIGTERM and a wait, or SIGKILL. */
 void fixture_stop(struct fixture *f);
 void fixture_kill(struct fixture *f);
+/* Waits for a host that kills itself. */
+void fixture_wait_for_death(struct fixture *f);
 
 /* A command's payload, fresh id, good for ten minutes; args taken (NULL: {}). */
 struct json_object *fixture_command(const char *action, const char *app, struct json_object *takes_args);

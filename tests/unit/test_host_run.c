@@ -521,6 +521,98 @@ static void wait_until_gone(const struct fixture *f, const char *name)
 	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
 }
 
+/* The operation, and then the host with it, killed at every step of a push: one result, which is true of the
+ * file and the app, and nothing left beside the file. */
+static void test_death_at_each_step_of_a_push(void)
+{
+	static const struct {
+		const char *step;
+		bool success;
+		const char *message;
+	} cases[] = {
+		{"read", false, "before anything was written: nothing was changed"},
+		{"edit", false, "before anything was written: nothing was changed"},
+		{"check", false, "before anything was written: nothing was changed"},
+		{"write", false, "before the file was replaced: nothing was changed"},
+		{"temp", false, "before the file was replaced: nothing was changed"},
+		{"attributes", false, "before the file was replaced: nothing was changed"},
+		{"sync", false, "before the file was replaced: nothing was changed"},
+		{"rename", false, "before the file was replaced: nothing was changed"},
+		{"directory", false, "Rolled back: Running, healthy"},
+		{"restart", false, "Rolled back: Running, healthy"},
+		{"health", true, "restarted, healthy"},
+	};
+
+	for (size_t i = 0; i < 2 * FLEET_ARRAY_LEN(cases); i++) {
+		size_t c = i / 2;
+		struct fixture f;
+		_cleanup_json_ struct json_object *payload =
+			fixture_command("push-config", "web", fixture_set("level", "debug"));
+		struct json_object *result;
+		char temp[160];
+		bool good;
+
+		fixture_init(&f);
+		f.die_at = cases[c].step;
+		f.die_host = i % 2;
+		fixture_declare(&f, "    health_check: {settle: 50ms}\n");
+		fixture_write(&f, "web.conf", CONF);
+		fixture_write(&f, "once", "");
+		fixture_set_state(&f, "web", "running", 7);
+		fixture_start(&f);
+		fixture_send_command(&f, payload);
+		if (f.die_host) {
+			fixture_wait_for_death(&f);
+			fixture_start(&f);
+		}
+		result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+		good = fleet_json_bool(result, "success", !cases[c].success) == cases[c].success &&
+		       strstr(message_of(result), cases[c].message) &&
+		       fleet_json_bool(result, "appHealthy", false);
+		CU_ASSERT_TRUE(good);
+		if (!good)
+			printf("# %s: %s\n", cases[c].step, json_object_to_json_string(result));
+		assert_conf(
+			&f, cases[c].success ? "# as it was\nlevel=debug\nname=web\npassword=old\n" : CONF);
+		snprintf(temp, sizeof(temp), "%s/.web.conf.fleet-%s", f.dir,
+			fleet_json_string(payload, "commandId"));
+		CU_ASSERT_NOT_EQUAL(access(temp, F_OK), 0);
+		fixture_done(&f);
+	}
+}
+
+/* Killed while it takes a bad push back: the old file returns all the same, and the app with it. */
+static void test_death_in_a_rollback(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct fixture f;
+		_cleanup_json_ struct json_object *payload =
+			fixture_command("push-config", "web", fixture_set("crash", "yes"));
+		struct json_object *result;
+
+		fixture_init(&f);
+		f.die_at = "rollback";
+		f.die_host = i == 1;
+		fixture_declare(&f, "    health_check: {settle: 50ms}\n");
+		fixture_write(&f, "web.conf", CONF);
+		fixture_write(&f, "once", "");
+		fixture_set_state(&f, "web", "running", 7);
+		fixture_start(&f);
+		fixture_send_command(&f, payload);
+		if (f.die_host) {
+			fixture_wait_for_death(&f);
+			fixture_start(&f);
+		}
+		result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+		CU_ASSERT_TRUE(fleet_json_bool(result, "rolledBack", false));
+		CU_ASSERT_TRUE(fleet_json_bool(result, "appHealthy", false));
+		assert_conf(&f, CONF);
+		fixture_done(&f);
+	}
+}
+
 static int result_count(struct fixture *f)
 {
 	return json_object_object_length(f->results);
@@ -603,6 +695,7 @@ int main(void)
 		UNIT_TEST(test_hanging_status_is_unknown), UNIT_TEST(test_refusals_are_told_and_do_nothing),
 		UNIT_TEST(test_bad_frames_are_answered), {0}};
 	static const struct unit_test death[] = {UNIT_TEST(test_operation_dies), UNIT_TEST(test_host_dies),
+		UNIT_TEST(test_death_at_each_step_of_a_push), UNIT_TEST(test_death_in_a_rollback),
 		UNIT_TEST(test_results_are_told_until_stored), {0}};
 
 	(void)signal(SIGPIPE, SIG_IGN);

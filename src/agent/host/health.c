@@ -49,10 +49,8 @@ void health_add_to_result(struct op *op, const struct driver_status *status, boo
 		fleet_json_add_int(op->result, "pid", status->pid);
 }
 
-/* "exited 1", as the driver has it, "after 0.4 s" where the times are known. */
-static void say_why(struct health_verdict *v, int64_t since_ms)
+void health_explain(const struct driver_status *s, int64_t since_ms, char *out, size_t out_len)
 {
-	const struct driver_status *s = &v->status;
 	int64_t lived = s->since_unix_ms - since_ms;
 	char after[32] = "";
 
@@ -61,14 +59,18 @@ static void say_why(struct health_verdict *v, int64_t since_ms)
 		char span[24];
 
 		fleet_duration_format(lived, span, sizeof(span));
-		snprintf(after, sizeof(after), " after %s", span);
+		(void)snprintf(after, sizeof(after), " after %s", span);
 	}
 	if (s->message[0])
-		snprintf(v->text, sizeof(v->text), "%s%s", s->message, after);
+		(void)snprintf(out, out_len, "%s%s", s->message, after);
 	else
-		snprintf(v->text, sizeof(v->text), "the service is %s%s", service_state_title(s->state),
-			after);
-	fleet_text_sanitize(v->text);
+		(void)snprintf(out, out_len, "the service is %s%s", service_state_title(s->state), after);
+	fleet_text_sanitize(out);
+}
+
+static void say_why(struct health_verdict *v, int64_t since_ms)
+{
+	health_explain(&v->status, since_ms, v->text, sizeof(v->text));
 }
 
 static int look(struct op *op, const struct app *app, struct health_verdict *v)

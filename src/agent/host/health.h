@@ -23,6 +23,9 @@ char *health_words(const struct app *app, const struct driver_status *status);
 /* "; its url health check was not made: ..." where one is declared, else "". Static or owned by nobody: a
  * buffer. */
 const char *health_caveat(const struct app *app);
+/* Why a service is not well, from its status: "exited 1 after 0.4 s". since_ms: wall clock of its start, 0
+ * unknown. */
+void health_explain(const struct driver_status *status, int64_t since_ms, char *out, size_t out_len);
 /* appStatus, appHealthy, pid of the result. */
 void health_add_to_result(struct op *op, const struct driver_status *status, bool healthy);
 

@@ -75,6 +75,8 @@ int op_receive(int fd, struct json_object **ret)
 
 /* ---- steps ---- */
 
+void (*op_step_hook)(const char *step);
+
 void op_end_step(struct op *op, bool ok, const char *message)
 {
 	if (!op->step)
@@ -108,8 +110,8 @@ int op_begin(struct op *op, const char *step, struct json_object *data, struct f
 	fleet_json_add_string(op->step, "step", step);
 	fleet_json_add_time(op->step, "startedAt", fleet_clock_wall_ms());
 	json_object_array_add(steps, op->step);
-	if (op->step_hook)
-		op->step_hook(step);
+	if (op_step_hook)
+		op_step_hook(step);
 	return 0;
 }
 
@@ -261,7 +263,6 @@ int op_run(const struct op_env *env, int fd, const struct op_order *order)
 		.started_ms = now,
 		.last_step = order->last_step,
 		.write_step = order->write_step,
-		.step_hook = order->step_hook,
 	};
 
 	if (fleet_action_from_string(fleet_json_string(order->payload, "action"), &op.action) < 0)

@@ -26,9 +26,9 @@ struct op {
 	int64_t started_ms;         /* wall clock */
 	/* recovery: what the ledger says was begun; NULL where that step never was */
 	struct json_object *last_step, *write_step;
-	/* for tests: called as each step begins, after it is in the ledger */
-	void (*step_hook)(const char *step);
 };
+/* For tests: called as each step begins, after it is in the ledger. */
+extern void (*op_step_hook)(const char *step);
 
 /* What the ledger must know of a step before it begins. data may be NULL; borrowed. Also ends the step before
  * it as ok. Fails where the host could not write it down: the step must not begin then. */
@@ -55,7 +55,6 @@ struct op_order {
 	struct json_object *payload;
 	bool recovering;
 	struct json_object *last_step, *write_step;
-	void (*step_hook)(const char *step);
 };
 int op_run(const struct op_env *env, int fd, const struct op_order *order) FLEET_MUST_CHECK;
 

@@ -128,7 +128,14 @@ void push_apply(struct push *p)
 	if (r >= 0)
 		r = touch_apps(p, &failed, &err);
 	if (r < 0) {
-		fail_unwell(p, failed, op_driver_code(r, "service-failed"), err.message);
+		const char *code = op_driver_code(r, "service-failed");
+		struct driver_status now;
+
+		if (strcmp(code, "service-failed") == 0 &&
+			service_status(p->op, failed->app, &now, NULL) == 0 &&
+			now.state == FLEET_STATE_FAILED && now.message[0])
+			health_explain(&now, since_ms, err.message, sizeof(err.message));
+		fail_unwell(p, failed, code, err.message);
 		return;
 	}
 	if (any_due && op_begin(p->op, "health", NULL, &err) < 0) {
@@ -157,6 +164,8 @@ static bool restart_touched(struct push *p, struct fleet_buffer *words)
 		struct driver_status now = {0};
 		bool good = true;
 
+		if (!a->touched && service_status(p->op, a->app, &v.status, NULL) < 0)
+			v.status = a->before; /* nothing was done to it since */
 		if (a->touched && a->was_good) {
 			bool reload = a->app->after_push == APP_PUSH_RELOAD;
 

@@ -99,12 +99,16 @@ static bool is_complete(struct push *p, int64_t since_ms)
 {
 	for (size_t i = 0; i < p->app_count; i++) {
 		struct push_app *a = &p->apps[i];
+		struct driver_status now;
 		struct health_verdict v;
 
 		if (a->was_stopped || a->app->after_push == APP_PUSH_NONE)
 			continue;
 		if (str_empty(a->before.instance) || a->app->after_push == APP_PUSH_RELOAD)
 			return false; /* nothing would show it */
+		if (service_status(p->op, a->app, &now, NULL) < 0 ||
+			strcmp(now.instance, a->before.instance) == 0)
+			return false; /* it still runs as it did: its restart was not begun */
 		health_wait(p->op, a->app, a->before.instance, since_ms, &v);
 		if (!v.healthy)
 			return false;

@@ -33,6 +33,28 @@ static void fail_after(struct op *op, const char *code, const char *why)
 	service_add_logs(op, op->app, op->started_ms);
 }
 
+/* What became of the service says more than that the driver's call failed; both are said where they differ.
+ */
+static void fail_restart(struct op *op, const char *code, const struct fleet_error *err, int64_t since_ms)
+{
+	struct driver_status now;
+	char why[512];
+
+	if (strcmp(code, "service-failed") != 0 || service_status(op, op->app, &now, NULL) < 0 ||
+		now.state != FLEET_STATE_FAILED || !now.message[0]) {
+		fail_after(op, code, err->message);
+		return;
+	}
+	health_explain(&now, since_ms, why, sizeof(why));
+	if (strstr(err->message, now.message)) {
+		fail_after(op, code, why);
+	} else {
+		_cleanup_free_ char *both = xasprintf("%s (%s)", why, err->message);
+
+		fail_after(op, code, both);
+	}
+}
+
 void op_restart(struct op *op)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
@@ -60,19 +82,7 @@ void op_restart(struct op *op)
 	begun_wall = fleet_clock_wall_ms();
 	r = service_do(op, op->app, DRIVER_RESTART, &err);
 	if (r < 0) {
-		const char *code = op_driver_code(r, "service-failed");
-		struct driver_status now;
-
-		/* what became of the service says more than that the job failed */
-		if (strcmp(code, "service-failed") == 0 && service_status(op, op->app, &now, NULL) == 0 &&
-			now.state == FLEET_STATE_FAILED && now.message[0] &&
-			!strstr(err.message, now.message)) {
-			_cleanup_free_ char *why = xasprintf("%s (%s)", now.message, err.message);
-
-			fail_after(op, code, why);
-		} else {
-			fail_after(op, code, err.message);
-		}
+		fail_restart(op, op_driver_code(r, "service-failed"), &err, begun_wall);
 		return;
 	}
 	if (op_begin(op, "health", data, &err) < 0) {
