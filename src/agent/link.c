@@ -74,11 +74,8 @@ static void explain(const struct link *link, const struct fleet_ws_end *end, cha
 			link->api_key ? "check FLEET_API_KEY and FLEET_AGENT_ID"
 				      : "FLEET_API_KEY is not set");
 		break;
-	case 409:
-		(void)snprintf(why, len,
-			"another agent is connected under this id (409: %.250s): every server needs a "
-			"FLEET_AGENT_ID of its own",
-			reason);
+	case 409: /* the console says whose it is, and what to do */
+		(void)snprintf(why, len, "another agent is connected under this id (409: %.250s)", reason);
 		break;
 	case 404:
 	case 426:
