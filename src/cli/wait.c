@@ -65,15 +65,19 @@ static void progress_tell(struct waiter *w)
 	_cleanup_free_ char *clean = NULL;
 
 	if (!message)
-		message = step ? step : fleet_json_string(w->command, "state");
+		message = step;
+	if (!message && w->terminal)
+		message = fleet_json_string(w->command, "state");
 	if (!message)
 		return;
-	text = percent > 0 ? xasprintf("%s (%lld %%)", message, (long long)percent) : xstrdup(message);
+	/* A file of lines wants each step once, a terminal everything that moves. */
+	text = percent > 0 && w->terminal ? xasprintf("%s (%lld %%)", message, (long long)percent)
+					  : xstrdup(message);
 	if (str_equal(text, w->shown))
 		return;
 	clean = output_clean(text);
 	if (w->terminal) {
-		fprintf(stderr, "\r\033[K  %.100s ...", clean);
+		fprintf(stderr, "\r\033[K  %.70s ...", clean);
 		(void)fflush(stderr); /* unbuffered anyway */
 		w->line_open = true;
 	} else {
