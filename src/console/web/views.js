@@ -56,7 +56,6 @@ function outcome(asked) {
   const words = command.message || command.progress?.message || "";
   return el("div", {class: `outcome ${mood}`},
     `Restart of ${command.appId}: ${command.state}${words ? `. ${words}` : ""}`,
-    command.downMs === undefined ? null : `, down ${(command.downMs / 1000).toFixed(1)} s`,
     command.logLines?.length ? el("pre", {}, command.logLines.join("\n")) : null);
 }
 
