@@ -9,6 +9,7 @@ import http.server
 import json
 import mimetypes
 import os
+import socket
 import threading
 import time
 
@@ -58,7 +59,7 @@ class FakeConsole:
 
     def __init__(self, routes=None, key=None, fallback=None, port=0):
         self.routes, self.key, self.fallback = dict(routes or {}), key, fallback
-        self.requests = []
+        self.requests, self.connections = [], []
         self.lock = threading.Lock()
         console = self
 
@@ -82,6 +83,11 @@ class FakeConsole:
             def handle_error(self, request, client_address):
                 pass  # clients go away whenever they like
 
+            def process_request(self, request, client_address):
+                with console.lock:
+                    console.connections.append(request)
+                super().process_request(request, client_address)
+
         self.server = Server(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         self.url = "http://127.0.0.1:%d" % self.port
@@ -89,8 +95,15 @@ class FakeConsole:
         self.thread.start()
 
     def close(self):
+        """As a console that dies: the connections that stand end too, so that none is answered from the grave."""
         self.server.shutdown()
         self.server.server_close()
+        with self.lock:
+            for connection in self.connections:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # gone already
 
     def pick(self, request):
         for name in (request.command + " " + request.path, request.command + " " + request.path.split("?")[0]):
