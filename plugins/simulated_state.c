@@ -117,6 +117,19 @@ static int replace(const struct fleet_host *host, const char *name, const char *
 	return r;
 }
 
+/* The next number of a line; false where there is none. */
+static bool take_number(const char **at, int64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoll(*at, &end, 10);
+	if (end == *at || errno != 0)
+		return false;
+	*at = end;
+	return true;
+}
+
 int sim_state_save(const struct fleet_host *host, const struct sim_state *s, struct fleet_driver_error *err)
 {
 	char text[256];
@@ -130,7 +143,9 @@ int sim_state_save(const struct fleet_host *host, const struct sim_state *s, str
 int sim_state_load(const struct fleet_host *host, struct sim_state *ret, struct fleet_driver_error *err)
 {
 	char path[PATH_LEN_MAX], *text = NULL;
-	int r = path_of(host, "state", path), wanted, failed;
+	int r = path_of(host, "state", path);
+	int64_t version, wanted, failed, starts;
+	const char *at;
 	struct sim_state s = {0};
 	size_t len;
 
@@ -143,13 +158,15 @@ int sim_state_load(const struct fleet_host *host, struct sim_state *ret, struct 
 	}
 	if (r < 0)
 		return fail(host, err, r, "read");
-	r = sscanf(text, "1 %d %d %" SCNd64 " %" SCNd64 " %" SCNu32, &wanted, &failed, &s.at_ms, &s.delay_ms,
-		&s.starts);
+	at = text;
+	r = take_number(&at, &version) && take_number(&at, &wanted) && take_number(&at, &failed) &&
+	    take_number(&at, &s.at_ms) && take_number(&at, &s.delay_ms) && take_number(&at, &starts);
 	free(text);
-	if (r != 5)
+	if (!r || version != 1)
 		return fail(host, err, -EINVAL, "understand");
 	s.wanted = wanted != 0;
 	s.failed_start = failed != 0;
+	s.starts = (uint32_t)starts;
 	*ret = s;
 	return 0;
 }
@@ -189,11 +206,11 @@ int sim_log_each(const struct fleet_host *host,
 	if (path_of(host, "log", path) < 0 || slurp(path, LOG_BYTES_MAX, &log, &len) < 0)
 		return 0; /* nothing logged yet */
 	for (char *line = strtok_r(log, "\n", &save); line && r == 0; line = strtok_r(NULL, "\n", &save)) {
-		int64_t at;
-		int priority, used = 0;
+		int64_t unix_ms, priority;
+		const char *at = line;
 
-		if (sscanf(line, "%" SCNd64 " %d %n", &at, &priority, &used) == 2 && used > 0)
-			r = tell(at, priority, line + used, arg);
+		if (take_number(&at, &unix_ms) && take_number(&at, &priority))
+			r = tell(unix_ms, (int32_t)priority, *at == ' ' ? at + 1 : at, arg);
 	}
 	free(log);
 	return r;

@@ -22,6 +22,7 @@ struct driver_answer {
 	/* told at each result; err->code 0 when it succeeded */
 	void (*result)(struct driver_answer *a, size_t index, const struct fleet_error *err, void *arg);
 	void *arg;
+	struct fleet_error said; /* for a result() of a single answer to keep it in */
 
 	/* own state */
 	enum driver_function stage; /* what the child was last about to call */

@@ -4,25 +4,23 @@
 
 static void keep_result(struct driver_answer *a, size_t index, const struct fleet_error *err, void *arg)
 {
-	(void)a;
 	(void)index;
-	*(struct fleet_error *)arg = *err;
+	(void)arg;
+	a->said = *err;
 }
 
 static int run_one(
 	const struct driver_request *request, struct driver_answer *answer, struct fleet_error *err)
 {
-	struct fleet_error said = FLEET_ERROR_INIT;
 	int r;
 
 	answer->result = keep_result;
-	answer->arg = &said;
 	r = driver_call_run(request, answer, err);
 	if (r < 0)
 		return r; /* it broke down, whatever it may have said before */
-	if (said.code < 0 && err)
-		*err = said;
-	return said.code;
+	if (answer->said.code < 0 && err)
+		*err = answer->said;
+	return answer->said.code;
 }
 
 int driver_describe(const struct driver_call *call, struct driver_info *ret, struct fleet_error *err)

@@ -296,7 +296,7 @@ static int member(struct walk *w, struct names *names)
 	}
 	if (names->count == MEMBERS_MAX)
 		return refuse(w, "too many members in one object");
-	json_path_add_name(&w->path, name.data, name.len);
+	json_path_add_name(&w->path, name.data ? name.data : "", name.len);
 	names->list[names->count++] = fleet_buffer_take(&name, NULL);
 	if (!take(w, ':'))
 		return refuse(w, "expected :");

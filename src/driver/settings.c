@@ -111,15 +111,15 @@ int settings_compare(const struct settings *expected, const struct settings *act
 		const struct setting *w = want[i], *h = have[j];
 		int order = !w ? 1 : !h ? -1 : strcmp(w->path, h->path);
 
-		if (order < 0 && w->maybe) {
+		if (w && order < 0) {
+			if (!w->maybe)
+				return differs(err, w->path, "would be missing from the new file");
 			i++;
 			continue;
 		}
-		if (order < 0)
-			return differs(err, w->path, "would be missing from the new file");
-		if (order > 0)
-			return differs(
-				err, h->path, "would be in the new file without having been asked for");
+		if (!w || !h || order > 0)
+			return differs(err, h ? h->path : "",
+				"would be in the new file without having been asked for");
 		if (w->type != h->type)
 			return differs(err, w->path, "would be of another type in the new file");
 		if (w->value_len != h->value_len || memcmp(w->value, h->value, w->value_len) != 0)

@@ -309,7 +309,7 @@ static void test_what_is_no_json(void)
 		{"{\"a\" 1}", 1, 6, "expected :"},
 		{"{a: 1}", 1, 2, "expected a name in double quotes"},
 		{"{\"a\": tru}", 1, 7, "expected a value"},
-		{"{\"a\": truely}", 1, 7, "expected a value"},
+		{"{\"a\": truest}", 1, 7, "expected a value"},
 		{"{\"a\": 01}", 1, 7, "expected a value"},
 		{"{\"a\": 1.}", 1, 7, "malformed number"},
 		{"{\"a\": 1e}", 1, 7, "malformed number"},
