@@ -69,20 +69,24 @@ int changes_add(struct json_object *result, const struct app *app, const struct 
 	while (i < before->count || k < after->count) {
 		const struct setting *a = i < before->count ? old[i].item : NULL;
 		const struct setting *b = k < after->count ? new[k].item : NULL;
-		int order = !a ? 1 : !b ? -1 : strcmp(a->path, b->path);
+		const char *key;
 		int r;
 
-		i += order <= 0;
-		k += order >= 0;
-		if (order == 0 && a->type == b->type && a->value_len == b->value_len &&
+		if (a && b && strcmp(a->path, b->path) < 0)
+			b = NULL; /* gone */
+		else if (a && b && strcmp(a->path, b->path) > 0)
+			a = NULL; /* new */
+		i += a != NULL;
+		k += b != NULL;
+		if (a && b && a->type == b->type && a->value_len == b->value_len &&
 			memcmp(a->value, b->value, a->value_len) == 0)
 			continue;
-		r = tell(order <= 0 ? a->path : b->path, arg, err);
+		key = a ? a->path : b ? b->path : "";
+		r = tell(key, arg, err);
 		if (r < 0)
 			return r;
 		if (count++ < CHANGES_MAX)
-			add_change(result, app, order <= 0 ? a->path : b->path, order <= 0 ? a : NULL,
-				order >= 0 ? b : NULL);
+			add_change(result, app, key, a, b);
 	}
 	*ret_count = count;
 	return 0;

@@ -456,6 +456,8 @@ bool commands_idle(const struct host *h)
 
 void commands_free(struct host *h)
 {
-	while (h->operations)
-		free_operation(h->operations);
+	for (struct operation *o = h->operations, *next; o; o = next) {
+		next = o->next;
+		free_operation(o);
+	}
 }

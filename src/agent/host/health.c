@@ -49,6 +49,14 @@ void health_add_to_result(struct op *op, const struct driver_status *status, boo
 		fleet_json_add_int(op->result, "pid", status->pid);
 }
 
+void health_span(int64_t ms, char *out, size_t out_len)
+{
+	if (ms < 100)
+		(void)snprintf(out, out_len, "%lld ms", (long long)ms);
+	else
+		fleet_duration_format(ms, out, out_len);
+}
+
 void health_explain(const struct driver_status *s, int64_t since_ms, char *out, size_t out_len)
 {
 	int64_t lived = s->since_unix_ms - since_ms;
@@ -58,7 +66,7 @@ void health_explain(const struct driver_status *s, int64_t since_ms, char *out, 
 		!strstr(s->message, " after ")) {
 		char span[24];
 
-		fleet_duration_format(lived, span, sizeof(span));
+		health_span(lived, span, sizeof(span));
 		(void)snprintf(after, sizeof(after), " after %s", span);
 	}
 	if (s->message[0])

@@ -26,6 +26,8 @@ const char *health_caveat(const struct app *app);
 /* Why a service is not well, from its status: "exited 1 after 0.4 s". since_ms: wall clock of its start, 0
  * unknown. */
 void health_explain(const struct driver_status *status, int64_t since_ms, char *out, size_t out_len);
+/* "28 ms", "1.2 s": fleet_duration_format, but what is short is not said to be nothing. */
+void health_span(int64_t ms, char *out, size_t out_len);
 /* appStatus, appHealthy, pid of the result. */
 void health_add_to_result(struct op *op, const struct driver_status *status, bool healthy);
 

@@ -341,8 +341,10 @@ int peers_listen(struct host *h, struct fleet_error *err)
 
 void peers_free(struct host *h)
 {
-	while (h->peers)
-		remove_peer(h->peers);
+	for (struct peer *p = h->peers, *next; p; p = next) {
+		next = p->next;
+		remove_peer(p);
+	}
 	if (h->listening) {
 		(void)close(event_get_fd(h->listening));
 		event_free(h->listening);

@@ -15,7 +15,7 @@ static void tell_success(
 	if (down_ms >= 0) {
 		char span[24];
 
-		fleet_duration_format(down_ms, span, sizeof(span));
+		health_span(down_ms, span, sizeof(span));
 		snprintf(down, sizeof(down), ", down %s", span);
 		fleet_json_add_int(op->result, "downMs", down_ms);
 	}

@@ -68,7 +68,7 @@ void safe_content_done(struct safe_content *c)
 
 void safe_content_hash(const void *data, size_t len, char ret_hash[SAFE_FILE_HASH_LEN + 1])
 {
-	memcpy(ret_hash, "sha256:", 7);
+	(void)snprintf(ret_hash, SAFE_FILE_HASH_LEN + 1, "sha256:");
 	fleet_sha256_hex(data, len, ret_hash + 7);
 }
 

@@ -147,7 +147,7 @@ static size_t read_output(int fd, char *text, size_t max)
 
 static int from_command(const struct app *app, char **ret, struct fleet_error *err)
 {
-	char text[VERSION_FILE_MAX];
+	char text[VERSION_FILE_MAX] = "";
 	_cleanup_close_ int from = -1;
 	int ends[2];
 	size_t len;
