@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include "agent/host/host.h"
 #include "agent/host/safe_file.h"
@@ -36,7 +37,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 void fixture_done(struct fixture *f)
 {
-	if (f->fd >= 0)
+	if (f->host > 0)
 		fixture_stop(f);
 	(void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	fleet_jws_key_free(f->key);
@@ -105,11 +106,12 @@ static void die(const char *step)
 		(void)pause();
 }
 
-static void FLEET_NORETURN be_host(const struct fixture *f, int fd)
+/* fd -1: listens. */
+static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent)
 {
 	struct host_config config = {.listen_fd = -1,
 		.socket_fd = fd,
-		.peer_uid = geteuid(),
+		.peer_uid = agent,
 		.dev = true,
 		.log_level = FLEET_LOG_INFO};
 	int status;
@@ -117,6 +119,7 @@ static void FLEET_NORETURN be_host(const struct fixture *f, int fd)
 	config.agent_id = xstrdup(FIXTURE_AGENT);
 	config.driver_dir = xstrdup(f->driver_dir);
 	config.apps_dir = xasprintf("%s/apps.d", f->dir);
+	config.socket_path = xasprintf("%s/sock", f->dir);
 	config.state_dir = xasprintf("%s/state", f->dir);
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(99);
@@ -140,7 +143,7 @@ void fixture_start(struct fixture *f)
 	f->host = fork();
 	if (f->host == 0) {
 		(void)close(ends[0]);
-		be_host(f, ends[1]);
+		be_host(f, ends[1], geteuid());
 	}
 	(void)close(ends[1]);
 	f->fd = ends[0];
@@ -168,8 +171,54 @@ static void end_host(struct fixture *f, int sig)
 		(void)poll(NULL, 0, 5);
 	}
 	CU_ASSERT(sig != SIGTERM || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
-	(void)close(f->fd);
+	if (f->fd >= 0)
+		(void)close(f->fd);
 	f->fd = -1;
+	f->host = 0;
+}
+
+void fixture_listen(struct fixture *f, uid_t agent)
+{
+	fflush(NULL);
+	f->host = fork();
+	if (f->host == 0)
+		be_host(f, -1, agent);
+}
+
+static int try_now(const struct fixture *f)
+{
+	int64_t until = fleet_clock_monotonic_ms() + FIXTURE_WAIT_MS;
+	_cleanup_json_ struct json_object *request = fleet_message_new(FLEET_FRAME_STATUS_REQUEST),
+					  *answer = NULL;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/sock", f->dir);
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (fleet_clock_monotonic_ms() > until)
+			return -errno;
+		(void)poll(NULL, 0, 5);
+	}
+	if (op_send(fd, request) < 0)
+		return 0;
+	return op_receive(fd, &answer) == 0 && str_equal(fleet_json_string(answer, "type"), "status");
+}
+
+int fixture_try_as(const struct fixture *f, uid_t uid)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		if (uid != geteuid() && setresuid(uid, uid, uid) < 0)
+			_exit(99);
+		_exit(try_now(f) == 1 ? 1 : 0);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFEXITED(status));
+	return WEXITSTATUS(status);
 }
 
 void fixture_wait_for_death(struct fixture *f)

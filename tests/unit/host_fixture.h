@@ -17,7 +17,7 @@ struct fixture {
 	const char *die_at;
 	bool die_host;
 	struct fleet_jws_key *key;
-	pid_t host;
+	pid_t host;                  /* 0: none runs */
 	int fd;                      /* the agent's end; -1: no host runs */
 	struct json_object *results; /* commandId: result, as they came */
 	struct json_object *events;  /* array, as they came */
@@ -38,6 +38,10 @@ void fixture_start(struct fixture *f);
 /* Ends it: SIGTERM and a wait, or SIGKILL. */
 void fixture_stop(struct fixture *f);
 void fixture_kill(struct fixture *f);
+/* A host that listens at DIR/sock for an agent of that uid; nothing is connected. */
+void fixture_listen(struct fixture *f, uid_t agent);
+/* Connects as that uid and asks for status. 1: it was answered; 0: the host hung up. */
+int fixture_try_as(const struct fixture *f, uid_t uid);
 /* Waits for a host that kills itself. */
 void fixture_wait_for_death(struct fixture *f);
 

@@ -469,6 +469,57 @@ static void test_bad_frames_are_answered(void)
 	fixture_done(&f);
 }
 
+/* Apps are read again at SIGHUP: what is new is described, what is broken is told, and the rest stays as it
+ * is. */
+static void test_reload(void)
+{
+	struct fixture f;
+	_cleanup_json_ struct json_object *first = NULL, *second = NULL;
+
+	begin(&f, "", "running");
+	fixture_write(&f, "apps.d/more.yaml", "managed_apps: [{id: more, service_driver: host_fake}]\n");
+	fixture_write(&f, "apps.d/zbad.yaml", "managed_apps: [{id: bad, servise_name: x}]\n");
+	CU_ASSERT_EQUAL(kill(f.host, SIGHUP), 0);
+	first = fixture_wait(&f, "description");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+	CU_ASSERT_EQUAL(json_object_array_length(fleet_json_array(first, "apps")), 2);
+	CU_ASSERT_EQUAL(json_object_array_length(fleet_json_array(first, "problems")), 1);
+	CU_ASSERT_EQUAL(
+		fleet_json_int(json_object_array_get_idx(fleet_json_array(first, "problems"), 0), "line", 0),
+		1);
+	fixture_write(&f, "apps.d/more.yaml", "# gone\n");
+	fixture_write(&f, "apps.d/zbad.yaml", "# gone\n");
+	CU_ASSERT_EQUAL(kill(f.host, SIGHUP), 0);
+	second = fixture_wait(&f, "description");
+	CU_ASSERT_EQUAL(json_object_array_length(fleet_json_array(second, "apps")), 1);
+	CU_ASSERT_EQUAL(json_object_array_length(fleet_json_array(second, "problems")), 0);
+	fixture_done(&f);
+}
+
+/* The kernel says who connects: root, the host's own user and the agent's, and nobody else. */
+static void test_peers(void)
+{
+	struct fixture f;
+
+	if (geteuid() != 0) {
+		unit_skip("needs root to be somebody else");
+		return;
+	}
+	fixture_init(&f);
+	CU_ASSERT_EQUAL(chmod(f.dir, 0755), 0);
+	fixture_listen(&f, 1234);
+	CU_ASSERT_EQUAL(fixture_try_as(&f, 0), 1);
+	CU_ASSERT_EQUAL(fixture_try_as(&f, 1234), 1);
+	{
+		char sock[128];
+
+		snprintf(sock, sizeof(sock), "%s/sock", f.dir);
+		CU_ASSERT_EQUAL(chmod(sock, 0666), 0); /* so that the mode is not what keeps it out */
+	}
+	CU_ASSERT_EQUAL(fixture_try_as(&f, 2345), 0);
+	fixture_done(&f);
+}
+
 /* ---- death ---- */
 
 /* The operation's child is killed in a driver's call of it: the host takes up what it left. */
@@ -693,7 +744,7 @@ int main(void)
 		UNIT_TEST(test_push_restores_an_earlier_file), UNIT_TEST(test_shared_file_restarts_every_app),
 		UNIT_TEST(test_what_cannot_be_done_ends_with_a_result), UNIT_TEST(test_status),
 		UNIT_TEST(test_hanging_status_is_unknown), UNIT_TEST(test_refusals_are_told_and_do_nothing),
-		UNIT_TEST(test_bad_frames_are_answered), {0}};
+		UNIT_TEST(test_bad_frames_are_answered), UNIT_TEST(test_reload), UNIT_TEST(test_peers), {0}};
 	static const struct unit_test death[] = {UNIT_TEST(test_operation_dies), UNIT_TEST(test_host_dies),
 		UNIT_TEST(test_death_at_each_step_of_a_push), UNIT_TEST(test_death_in_a_rollback),
 		UNIT_TEST(test_results_are_told_until_stored), {0}};

@@ -148,6 +148,21 @@ static int write_header(struct ledger *l, struct fleet_error *err)
 
 static int rewrite(struct ledger *l, struct fleet_error *err);
 
+/* A new file is as durable as the entry of its directory. */
+static int sync_directory(const char *path, struct fleet_error *err)
+{
+	_cleanup_free_ char *dir = xstrdup(path);
+	char *slash = strrchr(dir, '/');
+	_cleanup_close_ int fd = -1;
+
+	if (slash)
+		*slash = '\0';
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return fleet_error_errno(err, -errno, "cannot sync the directory of the ledger %s", path);
+	return 0;
+}
+
 int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
 {
 	_cleanup_(ledger_closep) struct ledger *l = xcalloc(1, sizeof(*l));
@@ -165,6 +180,8 @@ int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
 		r = rewrite(l, err); /* without the damage, and with the floor that it raised */
 	else if (l->size == 0)
 		r = write_header(l, err);
+	if (r >= 0 && l->count == 0)
+		r = sync_directory(path, err);
 	if (r < 0)
 		return r;
 	l->compacted_size = l->size;
