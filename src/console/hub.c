@@ -168,7 +168,7 @@ static void refuse_newcomer(struct hub_link *link)
 		link->agent_id, link_host(link), link->peer);
 }
 
-/* Anything heard from the first connection, its pong above all. */
+/* Anything heard: of two that claim an agentId, the first connection's pong above all. */
 static void on_alive(struct fleet_ws *ws, void *arg)
 {
 	struct hub_link *link = arg;
@@ -176,6 +176,8 @@ static void on_alive(struct fleet_ws *ws, void *arg)
 	(void)ws;
 	if (link->newcomer)
 		refuse_newcomer(link);
+	if (link->owner && link->agent)
+		registry_alive(link->hub->options.registry, link->agent, registry_now());
 }
 
 static void on_claim_timeout(evutil_socket_t fd, short what, void *arg)

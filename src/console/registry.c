@@ -178,6 +178,7 @@ int registry_register(struct registry *registry, const char *agent_id, struct js
 	if (!agent->online) {
 		fleet_json_add_time(agent->doc, "connectedSince", now.wall_ms);
 		agent->beat_ms = 0;
+		agent->gap_count = 0;
 		agent->interval_ms = registry->heartbeat_interval_ms ? registry->heartbeat_interval_ms
 								     : REGISTRY_INTERVAL_FIRST_MS;
 	}
@@ -191,17 +192,32 @@ int registry_register(struct registry *registry, const char *agent_id, struct js
 	return 0;
 }
 
-/* The pace is that of heartbeats nobody asked for. */
-static void learn_interval(struct registry *registry, struct agent *agent, int64_t monotonic_ms)
+static bool pace_is_known(const struct registry *registry, const struct agent *agent)
 {
-	int64_t gap = monotonic_ms - agent->beat_ms;
+	return registry->heartbeat_interval_ms || agent->gap_count >= REGISTRY_GAPS;
+}
 
-	if (agent->beat_ms && !registry->heartbeat_interval_ms) {
-		if (gap < REGISTRY_INTERVAL_MIN_MS)
-			gap = REGISTRY_INTERVAL_MIN_MS;
-		agent->interval_ms = gap > REGISTRY_INTERVAL_MAX_MS ? REGISTRY_INTERVAL_MAX_MS : gap;
-	}
+/* The pace is that of heartbeats nobody asked for: the longest of the last gaps between them. */
+static void learn_interval(const struct registry *registry, struct agent *agent, int64_t monotonic_ms)
+{
+	int64_t longest = REGISTRY_INTERVAL_MIN_MS;
+
+	if (agent->beat_ms)
+		agent->gaps_ms[agent->gap_count++ % REGISTRY_GAPS] = monotonic_ms - agent->beat_ms;
 	agent->beat_ms = monotonic_ms;
+	if (registry->heartbeat_interval_ms || !pace_is_known(registry, agent))
+		return;
+	for (size_t i = 0; i < REGISTRY_GAPS; i++) {
+		if (agent->gaps_ms[i] > longest)
+			longest = agent->gaps_ms[i];
+	}
+	agent->interval_ms = longest > REGISTRY_INTERVAL_MAX_MS ? REGISTRY_INTERVAL_MAX_MS : longest;
+}
+
+void registry_alive(const struct registry *registry, struct agent *agent, struct registry_time now)
+{
+	if (agent->online && !pace_is_known(registry, agent))
+		agent->heard_ms = now.monotonic_ms;
 }
 
 void registry_heartbeat(

@@ -16,7 +16,8 @@ struct registry_time registry_now(void);
 
 #define REGISTRY_MISSED_HEARTBEATS 3
 #define REGISTRY_INTERVAL_MIN_MS   5000  /* quicker heartbeats are not held to their own pace */
-#define REGISTRY_INTERVAL_FIRST_MS 60000 /* until the agent's own pace is known from two heartbeats */
+#define REGISTRY_INTERVAL_FIRST_MS 10000 /* until the agent's own pace is known */
+#define REGISTRY_GAPS              3 /* that make it known: one more heartbeat between two changes little */
 #define REGISTRY_INTERVAL_MAX_MS   600000
 #define REGISTRY_SAVE_EVERY_MS     5000
 
@@ -27,6 +28,8 @@ struct agent {
 	int64_t heard_ms;        /* monotonic: last register or heartbeat */
 	int64_t beat_ms;         /* monotonic: last periodic heartbeat of this connection; 0 none yet */
 	int64_t interval_ms;     /* between its heartbeats, as configured or observed */
+	int64_t gaps_ms[REGISTRY_GAPS]; /* the newest; gap_count % REGISTRY_GAPS is the oldest */
+	uint64_t gap_count;
 	bool unsaved;
 };
 struct registry {
@@ -65,6 +68,9 @@ int registry_register(struct registry *registry, const char *agent_id, struct js
 /* message: a checked `heartbeat`. */
 void registry_heartbeat(struct registry *registry, struct agent *agent, struct json_object *message,
 	struct registry_time now);
+/* Anything came from it, a ping for instance. It counts only while the agent's pace is not known: who beats
+ * once a minute must live to its third heartbeat. */
+void registry_alive(const struct registry *registry, struct agent *agent, struct registry_time now);
 void registry_offline(struct registry *registry, struct agent *agent);
 /* Once a second: tells who has missed their heartbeats (the callee ends the connection and calls
  * registry_offline), and saves what is unsaved. */

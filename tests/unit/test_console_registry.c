@@ -124,29 +124,56 @@ static void test_an_agents_own_pace_is_learned(void)
 	struct world *w = world_new(0);
 	struct agent *agent = join(w, "agent-001", "1.0.0", "s").agent;
 
-	beat(w, agent, false);
-	pass(w, 60000); /* a slow one: three minutes without a word are fine before its pace is known */
-	tick(w);
-	CU_ASSERT_EQUAL(w->missed, 0);
-	beat(w, agent, false);
-	for (int i = 0; i < 3; i++) {
-		pass(w, 20000);
+	for (int beats = 0; beats <= REGISTRY_GAPS; beats++) { /* one a minute, and its pings between */
+		beat(w, agent, false);
+		for (int pings = 0; pings < 4; pings++) {
+			pass(w, 15000);
+			tick(w);
+			registry_alive(&w->registry, agent, w->now);
+		}
 		beat(w, agent, true); /* asked for: says nothing of its pace */
 	}
+	CU_ASSERT_EQUAL(w->missed, 0);
+	CU_ASSERT_EQUAL(agent->interval_ms, 60000);
 	beat(w, agent, false);
+	pass(w, 1000);
+	beat(w, agent, false); /* one out of turn does not make it a quick one */
 	CU_ASSERT_EQUAL(agent->interval_ms, 60000);
 	pass(w, 179000);
+	registry_alive(&w->registry, agent, w->now); /* now its heartbeats count, and nothing else */
 	tick(w);
 	CU_ASSERT_EQUAL(w->missed, 0);
 	pass(w, 2000);
 	tick(w);
 	CU_ASSERT_EQUAL(w->missed, 1);
-	/* a quick one is not held to its own pace */
-	agent = join(w, "agent-001", "1.0.0", "s").agent;
-	beat(w, agent, false);
-	pass(w, 1000);
-	beat(w, agent, false);
+	world_free(w);
+}
+
+static void test_a_quick_agent_is_not_held_to_its_pace(void)
+{
+	struct world *w = world_new(0);
+	struct agent *agent = join(w, "agent-001", "1.0.0", "s").agent;
+
+	for (int beats = 0; beats <= REGISTRY_GAPS; beats++) {
+		pass(w, 1000);
+		beat(w, agent, false);
+	}
 	CU_ASSERT_EQUAL(agent->interval_ms, REGISTRY_INTERVAL_MIN_MS);
+	world_free(w);
+}
+
+static void test_an_agent_that_hangs_from_the_start_is_offline(void)
+{
+	struct world *w = world_new(0);
+	struct agent *agent = join(w, "agent-001", "1.0.0", "s").agent;
+
+	beat(w, agent, false);
+	pass(w, 29000);
+	tick(w);
+	CU_ASSERT_EQUAL(w->missed, 0);
+	pass(w, 2000);
+	tick(w);
+	CU_ASSERT_EQUAL(w->missed, 1);
 	world_free(w);
 }
 
@@ -213,6 +240,8 @@ static void test_suggests_the_nearest(void)
 static const struct unit_test tests[] = {
 	UNIT_TEST(test_three_missed_heartbeats_make_offline),
 	UNIT_TEST(test_an_agents_own_pace_is_learned),
+	UNIT_TEST(test_a_quick_agent_is_not_held_to_its_pace),
+	UNIT_TEST(test_an_agent_that_hangs_from_the_start_is_offline),
 	UNIT_TEST(test_tells_what_a_registration_changed),
 	UNIT_TEST(test_comes_back_from_the_store_offline),
 	UNIT_TEST(test_suggests_the_nearest),
