@@ -170,18 +170,15 @@ static void audit_registration(
 	if (registration->other_machine)
 		log_warn("%s is another machine than before: %s", link->agent_id,
 			fleet_json_string(message, "hostname"));
-	if (registration->is_new || registration->other_version || registration->other_machine ||
-		registration->other_spool) {
+	if (registration->is_new) {
 		log_info("%s registered (version %s) from %s", link->agent_id, version, link->peer);
-		audit_agent(store, link->agent_id, link->address, details, "agent registered (version %s)",
-			version);
-		return;
+	} else {
+		fleet_duration_format(registration->offline_ms, offline, sizeof(offline));
+		log_info("%s is online again after %s (version %s) from %s", link->agent_id, offline, version,
+			link->peer);
+		fleet_json_add_int(details, "offlineMs", registration->offline_ms);
 	}
-	fleet_duration_format(registration->offline_ms, offline, sizeof(offline));
-	log_info("%s is online again after %s (version %s) from %s", link->agent_id, offline, version,
-		link->peer);
-	audit_agent(store, link->agent_id, link->address, details, "agent online after %s (version %s)",
-		offline, version);
+	audit_agent(store, link->agent_id, link->address, details, "agent registered (version %s)", version);
 }
 
 struct welcome {

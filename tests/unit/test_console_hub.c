@@ -254,7 +254,7 @@ static void test_registration_is_audited(void)
 	memcpy(a.spool_id, spool, sizeof(spool));
 	agent_send(&a, agent_register_message(&a, "1.1.0"));
 	(void)agent_hear(&a, "registered");
-	CU_ASSERT_EQUAL(audit_count(w, "/api/audit?category=agent", "agent online after "), 1);
+	CU_ASSERT_EQUAL(audit_count(w, "/api/audit?category=agent", "agent registered (version 1.1.0)"), 2);
 	agent_done(&a);
 	CU_ASSERT(world_becomes(w, "/api/agents/agent-001", "isOnline", "false"));
 
