@@ -1,5 +1,5 @@
 /* Reading with a bound and writing durably, for the project's own files. (What touches an app's files is
- * the driver host's safe_file.) Blocks; not for an event loop that serves peers. */
+ * src/driver's safe_file.) Blocks; not for an event loop that serves peers. */
 #ifndef FLEET_FILE_H
 #define FLEET_FILE_H
 #include <sys/types.h>

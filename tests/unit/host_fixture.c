@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include "agent/host/host.h"
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 #include "fleet/clock.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include "agent/host/before.h"
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 #include "fleet/file.h"
 #include "fleet/log.h"
 #include "unit.h"

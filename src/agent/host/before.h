@@ -4,7 +4,7 @@
  * only. */
 #ifndef HOST_BEFORE_H
 #define HOST_BEFORE_H
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 
 #define BEFORE_KEEP       200
 #define BEFORE_KEEP_BYTES (64u * 1024u * 1024u)

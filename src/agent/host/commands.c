@@ -1,6 +1,6 @@
 #include "agent/host/child.h"
 #include "agent/host/host.h"
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
 #include "fleet/ids.h"

@@ -8,7 +8,7 @@
 #ifndef HOST_PUSH_H
 #define HOST_PUSH_H
 #include "agent/host/health.h"
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 
 struct push_app {
 	const struct app *app;

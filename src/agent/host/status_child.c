@@ -1,5 +1,5 @@
 #include "agent/host/status_child.h"
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 #include "agent/host/service.h"
 #include "agent/host/version.h"
 #include "fleet/clock.h"

@@ -1,10 +1,10 @@
 /* Replacing somebody else's file: whole or not at all, and as it was in everything but its bytes. The
  * directory is opened once, without following any link (links were followed and pinned when the app was
  * declared), and everything happens relative to it: read, a temp file beside the target with its owner, mode,
- * ACL and extended attributes, fsync, rename, fsync of the directory. Blocks; used in operation children
- * only. (DESIGN 7) */
-#ifndef HOST_SAFE_FILE_H
-#define HOST_SAFE_FILE_H
+ * ACL and extended attributes, fsync, rename, fsync of the directory. Blocks; used in the host's operation
+ * children and in the fleet-driver tool. (DESIGN 7) */
+#ifndef DRIVER_SAFE_FILE_H
+#define DRIVER_SAFE_FILE_H
 #include <sys/stat.h>
 #include "fleet/encode.h"
 #include "fleet/error.h"

@@ -1,4 +1,4 @@
-#include "agent/host/safe_file.h"
+#include "driver/safe_file.h"
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
