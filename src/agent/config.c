@@ -5,6 +5,7 @@
 #include "fleet/envfile.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"
+#include "fleet/notify.h"
 #include "fleet/text.h"
 
 struct setting;
@@ -411,6 +412,8 @@ int agent_config_load(int argc, char *const argv[], struct agent_config *ret, st
 		return r;
 	}
 	fill_defaults(&c, env_file ? env_file : AGENT_ENV_FILE, given.host_socket != NULL);
+	c.notify_socket = xstrdup(getenv("NOTIFY_SOCKET"));
+	c.watchdog_us = fleet_notify_watchdog_us(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"));
 	*ret = c;
 	return 0;
 }
@@ -419,7 +422,7 @@ void agent_config_done(struct agent_config *c)
 {
 	char **owned[] = {&c->agent_id, &c->console_url, &c->api_key, &c->join_token, &c->ca_file,
 		&c->cert_file, &c->key_file, &c->data_dir, &c->env_file, &c->host_socket, &c->apps_dir,
-		&c->driver_dir, &c->unconfigured};
+		&c->driver_dir, &c->notify_socket, &c->unconfigured};
 
 	if (c->api_key)
 		explicit_bzero(c->api_key, strlen(c->api_key));

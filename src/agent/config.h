@@ -27,6 +27,8 @@ struct agent_config {
 	enum fleet_log_level log_level;
 	enum fleet_log_format log_format;
 	bool dev, help, version;
+	char *notify_socket; /* owned; systemd's, NULL: none */
+	uint64_t watchdog_us;
 	char *unconfigured; /* owned: why the agent cannot work yet, and what to do; NULL: it can */
 };
 

@@ -1,11 +1,13 @@
 #include "agent/notify.h"
-#include <systemd/sd-daemon.h>
 #include "fleet/log.h"
+#include "fleet/notify.h"
+
+static const struct agent_config *service;
 
 /* A lost notification is no reason to do anything else: systemd has its own deadlines. */
 static void tell(const char *text)
 {
-	int r = sd_notify(0, text);
+	int r = service ? fleet_notify(service->notify_socket, text) : 0;
 
 	if (r < 0)
 		log_debug("cannot notify systemd: %s", strerror(-r));
@@ -16,12 +18,17 @@ static void on_pulse(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, v
 	tell("WATCHDOG=1");
 }
 
+void notify_init(const struct agent_config *config)
+{
+	service = config;
+}
+
 void notify_ready(struct event_base *base, struct event **ret_pulse)
 {
-	uint64_t watchdog_us = 0;
+	uint64_t watchdog_us = service ? service->watchdog_us : 0;
 	struct event *pulse = NULL;
 
-	if (sd_watchdog_enabled(0, &watchdog_us) > 0 && watchdog_us > 1) {
+	if (watchdog_us > 1) {
 		struct timeval half = {.tv_sec = (time_t)(watchdog_us / 2000000),
 			.tv_usec = (suseconds_t)(watchdog_us / 2 % 1000000)};
 

@@ -115,6 +115,7 @@ int agent_run(int argc, char *const argv[], struct agent_config *config)
 		log_error("cannot set up the event loop");
 		return 1;
 	}
+	notify_init(config);
 	log_info("fleet-agent %s starts%s%s", PACKAGE_VERSION, config->dev ? ", data in " : "",
 		config->dev ? config->data_dir : "");
 	if (config->unconfigured) {

@@ -7,26 +7,16 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "fleet/file.h"
+#include "fleet/notify.h"
 
 /* ---- systemd ---- */
 
-/* sd_notify(3) in the few words that we use, without the library. */
 static void notify(const struct host *h, const char *text)
 {
-	const char *path = h->config->notify_socket;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t len = path ? strlen(path) : 0;
-	_cleanup_close_ int fd = -1;
+	int r = fleet_notify(h->config->notify_socket, text);
 
-	if (len < 2 || len >= sizeof(address.sun_path))
-		return;
-	memcpy(address.sun_path, path, len);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		log_warn("cannot tell systemd how it goes: %m");
+	if (r < 0)
+		log_warn("cannot tell systemd how it goes: %s", strerror(-r));
 }
 
 /* ---- end ---- */
