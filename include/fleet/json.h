@@ -72,6 +72,9 @@ void fleet_json_add_time(struct json_object *obj, const char *key, int64_t unix_
 void fleet_json_add(struct json_object *obj, const char *key, struct json_object *takes_value);
 void fleet_json_append_string(struct json_object *array, const char *value);
 
+/* Does the value hold more than levels objects and arrays, one inside the other? (A plain value holds none.) */
+bool fleet_json_is_deeper(struct json_object *value, unsigned levels);
+
 /* Compact text (no spaces, slashes not escaped), borrowed from obj until it changes. */
 const char *fleet_json_text(struct json_object *obj, size_t *ret_len);
 /* Canonical text: members sorted by bytewise key order at every level, compact, UTF-8 as it is, control

@@ -43,6 +43,7 @@
 #define FLEET_SETTINGS_PER_PUSH_MAX 200
 #define FLEET_KEY_PATH_MAX	    1024
 #define FLEET_VALUE_MAX		    (64u * 1024u)
+#define FLEET_VALUE_DEPTH_MAX	    28 /* a signed command holds a value four levels deep */
 #define FLEET_CONFIG_FILE_MAX	    (1024u * 1024u)
 #define FLEET_SETTINGS_PER_FILE_MAX 20000
 

@@ -158,6 +158,10 @@ static bool add_edit(struct edits *edits, const char *field, const char *op, con
 
 	if (!check_key(edits, field, key))
 		return false;
+	if (fleet_json_is_deeper(value, FLEET_VALUE_DEPTH_MAX))
+		return api_refuse(edits->req, field,
+			"the value of '%s' has more than %d levels of objects and arrays", key,
+			FLEET_VALUE_DEPTH_MAX);
 	if (value)
 		(void)fleet_json_text(value, &len); /* as JSON, whatever it becomes in the file */
 	if (len > FLEET_VALUE_MAX)

@@ -126,6 +126,27 @@ void fleet_json_append_string(struct json_object *array, const char *value)
 		check_memory(json_object_array_add(array, json_object_new_string(value)) == 0);
 }
 
+bool fleet_json_is_deeper(struct json_object *value, unsigned levels)
+{
+	if (json_object_is_type(value, json_type_object)) {
+		if (levels == 0)
+			return true;
+		json_object_object_foreach (value, key, member) {
+			(void)key; /* names are flat */
+			if (fleet_json_is_deeper(member, levels - 1))
+				return true;
+		}
+	} else if (json_object_is_type(value, json_type_array)) {
+		if (levels == 0)
+			return true;
+		for (size_t i = 0; i < json_object_array_length(value); i++) {
+			if (fleet_json_is_deeper(json_object_array_get_idx(value, i), levels - 1))
+				return true;
+		}
+	}
+	return false;
+}
+
 const char *fleet_json_text(struct json_object *obj, size_t *ret_len)
 {
 	size_t len = 0;

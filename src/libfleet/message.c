@@ -384,6 +384,8 @@ enum fleet_message_type fleet_action_message(enum fleet_action action)
 	return carriers[action];
 }
 
+_Static_assert(
+	FLEET_VALUE_DEPTH_MAX + 4 <= FLEET_JSON_DEPTH_MAX, "payload, args, edits and edit surround it");
 static const char *const edit_ops[] = {"set", "unset", NULL};
 static const char *const edit_modes[] = {"auto", "string", "json", NULL};
 static fields edit_fields[] = {
@@ -446,6 +448,11 @@ static int check_edit(struct json_object *edit, size_t index, struct fleet_error
 	if (!str_equal(mode, "json") && !json_object_is_type(value, json_type_string))
 		return fleet_error_set(err, -EINVAL, "$.args.edits[%zu].value: must be a string with mode %s",
 			index, mode ? mode : "auto");
+	/* else whoever parses the command, the console's own store among them, could not read it */
+	if (fleet_json_is_deeper(value, FLEET_VALUE_DEPTH_MAX))
+		return fleet_error_set(err, -EINVAL,
+			"$.args.edits[%zu].value: has more than %d levels of objects and arrays", index,
+			FLEET_VALUE_DEPTH_MAX);
 	(void)fleet_json_text(value, &len);
 	if (len > FLEET_VALUE_MAX)
 		return fleet_error_set(err, -EINVAL,

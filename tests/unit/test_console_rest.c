@@ -260,6 +260,34 @@ static void test_too_many_settings_and_too_large_values(void)
 	world_free(w);
 }
 
+/* What was answered 202 is read again: from the store, by the server, and at the next start. */
+static void test_deep_values_do_not_outgrow_their_command(void)
+{
+	struct world *w = world_new(NULL);
+	struct fake_agent a;
+
+	agent_join(&a, w, "agent-001");
+	agent_done(&a);
+	for (int levels = 25; levels <= 30; levels++) {
+		char value[80] = "";
+		_cleanup_free_ char *body = NULL;
+
+		memset(value, '[', (size_t)levels);
+		memset(value + levels, ']', (size_t)levels);
+		body = xasprintf("{\"appId\":\"app-a\",\"settings\":{\"deep\":%s}}", value);
+		CU_ASSERT_EQUAL(world_post(w, AGENT "/push-config", body),
+			levels <= FLEET_VALUE_DEPTH_MAX ? 202 : 400);
+	}
+	CU_ASSERT_STRING_EQUAL(world_text(w, "field"), "settings");
+	CU_ASSERT_EQUAL(world_get(w, "/api/commands"), 200);
+	CU_ASSERT_EQUAL(json_object_array_length(w->json), 4);
+	console_free(w->console);
+	world_start(w);
+	CU_ASSERT_EQUAL(world_get(w, "/api/commands"), 200);
+	CU_ASSERT_EQUAL(json_object_array_length(w->json), 4);
+	world_free(w);
+}
+
 static void test_an_offline_agents_commands_wait(void)
 {
 	struct world *w = world_new(NULL);
@@ -536,6 +564,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_apps_of_the_fleet),
 	UNIT_TEST(test_bad_input_is_told_precisely),
 	UNIT_TEST(test_too_many_settings_and_too_large_values),
+	UNIT_TEST(test_deep_values_do_not_outgrow_their_command),
 	UNIT_TEST(test_an_offline_agents_commands_wait),
 	UNIT_TEST(test_a_push_becomes_edits),
 	UNIT_TEST(test_idempotency_keys),

@@ -458,6 +458,42 @@ static void test_command_bounds_values(void)
 	CU_ASSERT_EQUAL(fleet_command_check(many, NULL), -EINVAL);
 }
 
+static void tokener_freep(struct json_tokener **t)
+{
+	json_tokener_free(*t);
+}
+
+static char *nested(int levels)
+{
+	char *text = xcalloc(1, (size_t)levels * 2 + 1);
+
+	memset(text, '[', (size_t)levels);
+	memset(text + levels, ']', (size_t)levels);
+	return text;
+}
+
+/* What a command may hold, whoever gets it can parse. */
+static void test_command_bounds_depth(void)
+{
+	for (int levels = FLEET_VALUE_DEPTH_MAX - 1; levels <= FLEET_VALUE_DEPTH_MAX + 2; levels++) {
+		_cleanup_free_ char *value = nested(levels);
+		_cleanup_free_ char *text =
+			xasprintf(COMMAND("push-config", "{\"file\":\"main\",\"edits\":[{\"op\":\"set\","
+							 "\"key\":\"a\",\"mode\":\"json\",\"value\":%s}]}"),
+				value);
+		_cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(100);
+		_cleanup_json_ struct json_object *o =
+			json_tokener_parse_ex(tokener, text, (int)strlen(text) + 1);
+		_cleanup_json_ struct json_object *again = NULL;
+		bool fits = levels <= FLEET_VALUE_DEPTH_MAX;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(o);
+		CU_ASSERT_EQUAL(fleet_command_check(o, NULL), fits ? 0 : -EINVAL);
+		CU_ASSERT_EQUAL(fleet_json_parse(text, strlen(text), strlen(text), &again, NULL),
+			fits ? 0 : -EBADMSG);
+	}
+}
+
 static void test_actions(void)
 {
 	enum fleet_action action = FLEET_ACTION_COUNT;
@@ -480,7 +516,8 @@ static const struct unit_test message_tests[] = {UNIT_TEST(test_new_has_an_envel
 static const struct unit_test doc_tests[] = {
 	UNIT_TEST(test_code_is_documented), UNIT_TEST(test_documentation_is_code), {0}};
 static const struct unit_test command_tests[] = {UNIT_TEST(test_command_accepts),
-	UNIT_TEST(test_command_refuses), UNIT_TEST(test_command_bounds_values), UNIT_TEST(test_actions), {0}};
+	UNIT_TEST(test_command_refuses), UNIT_TEST(test_command_bounds_values),
+	UNIT_TEST(test_command_bounds_depth), UNIT_TEST(test_actions), {0}};
 
 int main(void)
 {
