@@ -67,39 +67,55 @@ void command_unref(struct command *c)
 	free(c);
 }
 
-static bool ends_url(char c)
+/* "user:password@" of the authority that begins here. */
+static size_t userinfo_len(const char *authority)
 {
-	return c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == '"' || c == '\'' || c == '<' ||
-	       c == '>' || c == ')';
+	size_t len = strcspn(authority, "/?# \t\n\"<>");
+
+	while (len > 0 && authority[len - 1] != '@')
+		len--;
+	return len;
 }
 
-/* Query strings carry signatures and tokens: nobody who may read a record needs them. Owned. */
-static char *without_queries(const char *text)
+/* What follows the first '?' or '#' of a URL in a text. Marks that close the sentence or a quotation stay. */
+static size_t query_len(const char *query)
 {
-	char *copy = xstrdup(text), *out = copy;
+	size_t len = strcspn(query, " \t\n\"<>");
+
+	while (len > 1 && strchr("'),.;:]", query[len - 1]))
+		len--;
+	return len;
+}
+
+void command_cut_urls(char *text)
+{
+	char *out = text;
 	bool in_url = false;
 
 	for (const char *p = text; *p;) {
-		if (!in_url && str_starts(p, "://"))
+		if (strncmp(p, "://", 3) == 0) {
+			memmove(out, p, 3);
+			out += 3;
+			p += 3;
+			p += userinfo_len(p);
 			in_url = true;
-		if (in_url && (*p == '?' || *p == '#')) {
-			while (!ends_url(*p))
-				p++;
+		} else if (in_url && (*p == '?' || *p == '#')) {
+			p += query_len(p);
 			in_url = false;
-			continue;
+		} else {
+			in_url = in_url && !strchr(" \t\n\"<>", *p);
+			*out++ = *p++;
 		}
-		if (ends_url(*p))
-			in_url = false;
-		*out++ = *p++;
 	}
 	*out = '\0';
-	return copy;
 }
 
 static void add_text(struct json_object *to, const char *key, const char *text)
 {
-	_cleanup_free_ char *cut = text ? without_queries(text) : NULL;
+	_cleanup_free_ char *cut = xstrdup(text);
 
+	if (cut)
+		command_cut_urls(cut);
 	fleet_json_add_string(to, key, cut);
 }
 
@@ -128,8 +144,10 @@ static struct json_object *lines_to_json(struct json_object *lines)
 
 	for (size_t i = 0; i < json_object_array_length(lines); i++) {
 		const char *line = json_object_get_string(json_object_array_get_idx(lines, i));
-		_cleanup_free_ char *cut = line ? without_queries(line) : NULL;
+		_cleanup_free_ char *cut = xstrdup(line);
 
+		if (cut)
+			command_cut_urls(cut);
 		fleet_json_append_string(out, cut);
 	}
 	return out;

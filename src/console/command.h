@@ -41,6 +41,9 @@ struct command {
 struct command *command_new(void); /* one reference, fresh id, queued */
 struct command *command_ref(struct command *c);
 void command_unref(struct command *c);
+/* Cuts what opens doors out of every URL of the text, in place: its query string, its fragment, and the user and
+ * password before its host. Nobody who may read a record needs them. */
+void command_cut_urls(char *text);
 /* As GET /api/commands/:id shows it (INTERFACES: Command); owned. Query strings of URLs and values are cut. */
 struct json_object *command_to_json(const struct command *c);
 

@@ -50,25 +50,6 @@ static void add_keys(
 	fleet_buffer_add_string(out, after);
 }
 
-/* Cuts what follows '?' or '#' in every http(s) URL of the text, in place. */
-static void cut_queries(char *text)
-{
-	char *to = text;
-	bool in_url = false, in_query = false;
-
-	for (const char *from = text; *from; from++) {
-		if (!in_url && (str_starts(from, "http://") || str_starts(from, "https://")))
-			in_url = true;
-		if (strchr(" \t\"'<>", *from))
-			in_url = in_query = false;
-		if (in_url && (*from == '?' || *from == '#'))
-			in_query = true;
-		if (!in_query)
-			*to++ = *from;
-	}
-	*to = '\0';
-}
-
 static char *replace_all(const char *text, const char *what, const char *with)
 {
 	struct fleet_buffer out = FLEET_BUFFER_INIT;
@@ -83,24 +64,92 @@ static char *replace_all(const char *text, const char *what, const char *with)
 	return fleet_buffer_take(&out, NULL);
 }
 
-char *outcome_clean_text(const struct command *command, const char *text)
+struct secrets {
+	char **texts; /* owned */
+	size_t count;
+};
+
+static void add_secret(struct secrets *secrets, const char *text, size_t len)
+{
+	if (len < SECRET_LEN_MIN)
+		return;
+	secrets->texts = xreallocarray(secrets->texts, secrets->count + 1, sizeof(*secrets->texts));
+	secrets->texts[secrets->count++] = xstrndup(text, len);
+}
+
+/* The plain values in a value: a driver quotes the one it stumbles over, not the whole. */
+static void collect_secrets(struct secrets *secrets, struct json_object *value)
+{
+	size_t len;
+	const char *text;
+
+	switch (json_object_get_type(value)) {
+	case json_type_object: {
+		json_object_object_foreach (value, key, member) {
+			(void)key; /* keys may be told */
+			collect_secrets(secrets, member);
+		}
+		break;
+	}
+	case json_type_array:
+		for (size_t i = 0; i < json_object_array_length(value); i++)
+			collect_secrets(secrets, json_object_array_get_idx(value, i));
+		break;
+	case json_type_string:
+		text = json_object_get_string(value);
+		add_secret(secrets, text, strlen(text));
+		text = fleet_json_text(value, &len); /* as a JSON file has it, without its quotes */
+		if (strchr(text, '\\'))
+			add_secret(secrets, text + 1, len - 2);
+		break;
+	case json_type_int:
+	case json_type_double:
+		text = json_object_get_string(value);
+		add_secret(secrets, text, strlen(text));
+		break;
+	case json_type_null:
+	case json_type_boolean: /* words of any sentence */
+		break;
+	}
+}
+
+static int longest_first(const void *a, const void *b)
+{
+	size_t x = strlen(*(char *const *)a), y = strlen(*(char *const *)b);
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* A value may be a part of another: the longer ones go first, or their rest would stay. */
+static char *mask_values(const struct command *command, const char *text)
 {
 	struct json_object *edits = fleet_json_array(command->args, "edits");
-	char *clean = xstrndup(text ? text : "", FLEET_TEXT_MAX);
+	struct secrets secrets = {NULL, 0};
+	char *clean = xstrdup(text);
 
-	for (size_t i = 0; edits && i < json_object_array_length(edits); i++) {
-		struct json_object *value = fleet_json_get(json_object_array_get_idx(edits, i), "value");
-		const char *secret = value ? json_object_get_string(value) : NULL;
-		char *masked;
+	for (size_t i = 0; edits && i < json_object_array_length(edits); i++)
+		collect_secrets(&secrets, fleet_json_get(json_object_array_get_idx(edits, i), "value"));
+	if (secrets.count > 0)
+		qsort(secrets.texts, secrets.count, sizeof(*secrets.texts), longest_first);
+	for (size_t i = 0; i < secrets.count; i++) {
+		char *masked = replace_all(clean, secrets.texts[i], "***");
 
-		if (!secret || strlen(secret) < SECRET_LEN_MIN || str_equal(secret, "true") ||
-			str_equal(secret, "false") || str_equal(secret, "null"))
-			continue;
-		masked = replace_all(clean, secret, "***");
 		free(clean);
 		clean = masked;
+		explicit_bzero(secrets.texts[i], strlen(secrets.texts[i]));
+		free(secrets.texts[i]);
 	}
-	cut_queries(clean);
+	free(secrets.texts);
+	return clean;
+}
+
+char *outcome_clean_text(const struct command *command, const char *text)
+{
+	_cleanup_free_ char *masked = mask_values(command, text ? text : "");
+	char *clean;
+
+	command_cut_urls(masked);
+	clean = xstrndup(masked, FLEET_TEXT_MAX); /* last: half a value would not be recognised */
 	fleet_text_sanitize(clean);
 	return clean;
 }
@@ -127,13 +176,20 @@ char *outcome_request_message(const struct command *command)
 	return text;
 }
 
+/* The text is one URL: whatever stands in its query is not its end. */
+static void cut_url(char *url)
+{
+	url[strcspn(url, "?#")] = '\0';
+	command_cut_urls(url);
+}
+
 struct json_object *outcome_request_details(const struct command *command)
 {
 	struct json_object *details = json_object_new_object(), *keys = edited_keys(command);
 	_cleanup_free_ char *url = xstrdup(fleet_json_string(command->args, "artifactUrl"));
 
 	if (url)
-		cut_queries(url);
+		cut_url(url);
 	fleet_json_add(details, "keys", keys);
 	fleet_json_add_string(details, "file", fleet_json_string(command->args, "file"));
 	fleet_json_add_string(details, "restoreOf", fleet_json_string(command->args, "restoreOf"));

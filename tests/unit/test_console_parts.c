@@ -4,6 +4,7 @@
 #include "console/event_ring.h"
 #include "console/id_table.h"
 #include "console/outcome.h"
+#include "fleet/limits.h"
 #include "fleet/log.h"
 #include "test_console_fixture.h"
 
@@ -442,7 +443,7 @@ static void test_outcomes_in_words(void)
 			"app-a updated on agent-001 by operator@cli: 2.0.0 to 2.1.0"},
 		{FLEET_ACTION_UPDATE_APP, "app-a", UPDATE, COMMAND_FAILED,
 			"{\"message\":\"GET https://h/a.tgz?token=s3cret#x: 403\"}", NULL,
-			"Update failed for app-a on agent-001 by operator@cli: GET https://h/a.tgz 403"},
+			"Update failed for app-a on agent-001 by operator@cli: GET https://h/a.tgz: 403"},
 	};
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
@@ -478,6 +479,86 @@ static void test_requests_name_keys_and_no_values(void)
 	command_unref(update);
 }
 
+static void test_urls_lose_what_opens_doors(void)
+{
+	static const struct {
+		const char *url, *shown;
+	} urls[] =
+		{
+			{"https://h/a.tgz?t=KEY", "https://h/a.tgz"},
+			{"HTTPS://h/a.tgz?t=KEY", "HTTPS://h/a.tgz"},
+			{"https://h/a.tgz?a='KEY", "https://h/a.tgz"},
+			{"https://h/a.tgz?a=\"KEY<KEY>KEY", "https://h/a.tgz"},
+			{"https://h/a.tgz#KEY?KEY", "https://h/a.tgz"},
+			{"https://user:KEY@h/a.tgz", "https://h/a.tgz"},
+			{"https://KEY@h:8443/a@b.tgz?KEY", "https://h:8443/a@b.tgz"},
+			{"https://u:KEY@KEY@h?KEY", "https://h"},
+			{"https://", "https://"},
+			{"https://KEY@", "https://"},
+		},
+	  texts[] = {
+		  {"GET 'https://h/x?t=KEY': 403", "GET 'https://h/x': 403"},
+		  {"GET (https://h/x?a=(KEY)b'KEY).", "GET (https://h/x)."},
+		  {"why? because", "why? because"},
+		  {"ftp://u:KEY@h/ and https://KEY@h?KEY, a@b?", "ftp://h/ and https://h, a@b?"},
+		  {"https://a?KEYhttps://b?KEY", "https://a"},
+	  };
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(urls); i++) {
+		_cleanup_json_ struct json_object *args = json_object_new_object(), *details = NULL;
+		struct command *c;
+
+		fleet_json_add_string(args, "artifactUrl", urls[i].url);
+		c = command_of(FLEET_ACTION_UPDATE_APP, "app-a", fleet_json_text(args, NULL));
+		details = outcome_request_details(c);
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(details, "artifactUrl"), urls[i].shown);
+		command_unref(c);
+	}
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(texts); i++) {
+		_cleanup_free_ char *text = xstrdup(texts[i].url);
+
+		command_cut_urls(text);
+		CU_ASSERT_STRING_EQUAL(text, texts[i].shown);
+	}
+}
+
+/* A server should not quote the values it was sent. If it does, the console does not pass them on. */
+static void test_quoted_values_are_masked(void)
+{
+	static const char args[] =
+		"{\"edits\":["
+		"{\"op\":\"set\",\"key\":\"a\",\"value\":\"pass\",\"mode\":\"auto\"},"
+		"{\"op\":\"set\",\"key\":\"b\",\"value\":\"password123\",\"mode\":\"auto\"},"
+		"{\"op\":\"set\",\"key\":\"c\",\"value\":{\"user\":{\"token\":[\"inner-token\",true,1,98765,"
+		"2.75]}},"
+		"\"mode\":\"json\"},"
+		"{\"op\":\"set\",\"key\":\"d\",\"value\":\"quo\\\"ted\",\"mode\":\"string\"},"
+		"{\"op\":\"unset\",\"key\":\"e\"}]}";
+	static const struct {
+		const char *said, *shown;
+	} cases[] = {
+		{"cannot write password123", "cannot write ***"},
+		{"pass and password123pass", "*** and ******"},
+		{"the token inner-token, 98765 and 2.75 are true", "the token ***, *** and *** are true"},
+		{"quo\"ted, in JSON \"quo\\\"ted\"", "***, in JSON \"***\""},
+		{"a, b, c: 1", "a, b, c: 1"},
+	};
+	struct command *c = command_of(FLEET_ACTION_PUSH_CONFIG, "app-b", args);
+	_cleanup_free_ char *longer = xcalloc(1, FLEET_TEXT_MAX + 20), *cut = NULL;
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		_cleanup_free_ char *text = outcome_clean_text(c, cases[i].said);
+
+		CU_ASSERT_STRING_EQUAL(text, cases[i].shown);
+	}
+	memset(longer, '.', FLEET_TEXT_MAX - 6);
+	memcpy(longer + FLEET_TEXT_MAX - 6, "password123", sizeof("password123"));
+	cut = outcome_clean_text(c, longer); /* the value lies across the place where it is cut */
+	CU_ASSERT_PTR_NULL(strstr(cut, "pass"));
+	CU_ASSERT(strlen(cut) <= FLEET_TEXT_MAX);
+	command_unref(c);
+}
+
 static const struct unit_test config_tests[] = {
 	UNIT_TEST(test_config_is_read),
 	UNIT_TEST(test_config_names_what_is_wrong),
@@ -498,6 +579,8 @@ static const struct unit_test other_tests[] = {
 	UNIT_TEST(test_ring_is_bounded),
 	UNIT_TEST(test_outcomes_in_words),
 	UNIT_TEST(test_requests_name_keys_and_no_values),
+	UNIT_TEST(test_urls_lose_what_opens_doors),
+	UNIT_TEST(test_quoted_values_are_masked),
 	{0},
 };
 

@@ -974,7 +974,7 @@ static void test_command_as_json(void)
 	CU_ASSERT_PTR_NULL(strstr(fleet_json_text(o, NULL), "SECRET"));
 	CU_ASSERT_PTR_NULL(fleet_json_get(o, "progress"));
 	CU_ASSERT_FALSE(fleet_json_bool(o, "success", true));
-	CU_ASSERT_STRING_EQUAL(fleet_json_string(o, "message"), "GET http://h/x 503 (see \"http://h/\")");
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(o, "message"), "GET http://h/x: 503 (see \"http://h/\")");
 	CU_ASSERT_STRING_EQUAL(
 		json_object_get_string(json_object_array_get_idx(fleet_json_array(o, "logLines"), 0)),
 		"GET /plain?kept=1");
