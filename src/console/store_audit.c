@@ -224,8 +224,11 @@ static int has_spool_row(
 	return r;
 }
 
-/* Moves the mark up to which nothing is missing; events may come in any order. */
-static int advance_held(struct fleet_db *db, const struct audit_copy *e, struct fleet_error *err)
+/* Moves the mark up to which nothing is missing; events may come in any order. One that is there already,
+ * under another number (a spool that was put back or lost numbers its events anew), has no row of this
+ * number: it counts when it is the next, else the spool would wait for its ack for ever. */
+static int advance_held(
+	struct fleet_db *db, const struct audit_copy *e, bool is_repeat, struct fleet_error *err)
 {
 	sqlite3_stmt *st;
 	int64_t held, now;
@@ -233,7 +236,7 @@ static int advance_held(struct fleet_db *db, const struct audit_copy *e, struct 
 
 	if (r < 0)
 		return r;
-	now = held;
+	now = is_repeat && held < INT64_MAX && e->spool_seq == held + 1 ? e->spool_seq : held;
 	while (now < INT64_MAX && (r = has_spool_row(db, e, now + 1, err)) > 0)
 		now++;
 	if (r < 0 || now == held)
@@ -259,6 +262,8 @@ int store_audit_insert(struct store *store, const struct audit_copy *e, struct j
 	if (r < 0)
 		return r;
 	r = is_known(store->db, e, err);
+	if (r > 0 && e->spool_id)
+		return advance_held(store->db, e, true, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = event_to_json(head.seq, e, &event, err);
@@ -268,7 +273,7 @@ int store_audit_insert(struct store *store, const struct audit_copy *e, struct j
 	chain_hash(store->head.hash, event, head.hash);
 	r = write_row(store->db, &head, e, err);
 	if (r >= 0 && e->spool_id)
-		r = advance_held(store->db, e, err);
+		r = advance_held(store->db, e, false, err);
 	if (r < 0)
 		return r;
 	store->head = head;

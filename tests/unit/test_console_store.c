@@ -593,6 +593,40 @@ static void test_spools_are_held_up_to_the_first_gap(void)
 	end();
 }
 
+/* A spool that was put back to an earlier state goes on under another id and numbers what waits in it anew.
+ */
+static void test_repeated_events_do_not_hold_a_spool_up(void)
+{
+	static const char *const ids[] = {"01890a5d-ac96-774b-bcce-b302099a8051",
+		"01890a5d-ac96-774b-bcce-b302099a8052", "01890a5d-ac96-774b-bcce-b302099a8053"};
+	static const char *const spools[] = {
+		"01890a5d-ac96-774b-bcce-b302099a8001", "01890a5d-ac96-774b-bcce-b302099a8002"};
+	struct audit_event event = {.category = "agent", .agent_id = "agent-001", .message = "m"};
+
+	begin();
+	for (size_t i = 0; i < 2 * FLEET_ARRAY_LEN(ids); i++) {
+		event.spool_id = spools[i / FLEET_ARRAY_LEN(ids)];
+		event.spool_seq = (int64_t)(i % FLEET_ARRAY_LEN(ids)) + 1;
+		event.event_id = ids[i % FLEET_ARRAY_LEN(ids)];
+		CU_ASSERT_EQUAL(append(&event), 0);
+		CU_ASSERT_EQUAL(held("agent-001", event.spool_id), event.spool_seq);
+	}
+	CU_ASSERT_EQUAL(store_audit_head(store)->seq, 3);
+	event.spool_seq = 5; /* a repeat behind a gap: the gap is not forgotten */
+	CU_ASSERT_EQUAL(append(&event), 0);
+	CU_ASSERT_EQUAL(held("agent-001", event.spool_id), 3);
+	event.event_id = NULL;
+	event.spool_seq = 4;
+	CU_ASSERT_EQUAL(append(&event), 0);
+	CU_ASSERT_EQUAL(held("agent-001", event.spool_id), 4);
+	CU_ASSERT_EQUAL(store_audit_head(store)->seq, 4);
+	event.event_id = ids[0];
+	event.spool_seq = 5;
+	CU_ASSERT_EQUAL(append(&event), 0);
+	CU_ASSERT_EQUAL(held("agent-001", event.spool_id), 5);
+	end();
+}
+
 static void test_audit_filters(void)
 {
 	begin();
@@ -1256,7 +1290,8 @@ static const struct unit_test audit_tests[] = {UNIT_TEST(test_chain_is_the_docum
 	UNIT_TEST(test_hostile_texts_keep_the_chain), UNIT_TEST(test_rows_cannot_be_changed_by_mistake),
 	UNIT_TEST(test_verify_finds_every_change), UNIT_TEST(test_a_witness_sees_lost_rows),
 	UNIT_TEST(test_verify_without_a_log), UNIT_TEST(test_spools_are_held_up_to_the_first_gap),
-	UNIT_TEST(test_audit_filters), UNIT_TEST(test_audit_pages), {0}};
+	UNIT_TEST(test_repeated_events_do_not_hold_a_spool_up), UNIT_TEST(test_audit_filters),
+	UNIT_TEST(test_audit_pages), {0}};
 static const struct unit_test command_tests[] = {UNIT_TEST(test_create_and_get),
 	UNIT_TEST(test_get_by_the_last_digits), UNIT_TEST(test_idempotency_key),
 	UNIT_TEST(test_create_is_whole_or_nothing), UNIT_TEST(test_states_move_forward_only),
