@@ -51,6 +51,10 @@ int fleet_ws_accept(struct fleet_http_request *req, const char *subprotocol,
 	const struct fleet_ws_events *events, void *arg, struct fleet_ws **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 
+/* 0 where the request asks for a WebSocket as RFC 6455 has it, so that fleet_ws_accept can only fail for what
+ * happens to the connection; else -EINVAL, and err says what is missing. */
+int fleet_ws_check_upgrade(struct fleet_http_request *req, struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* Does the client of this upgrade request offer subprotocol? */
 bool fleet_ws_offers(const struct fleet_http_request *req, const char *subprotocol);
 

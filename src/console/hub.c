@@ -226,8 +226,9 @@ static void link_accept(struct hub *hub, struct fleet_http_request *req, const c
 	(void)snprintf(
 		link->address, sizeof(link->address), "%s", fleet_http_peer(req)); /* an IP address: fits */
 	if (fleet_ws_accept(req, FLEET_SUBPROTOCOL, &ws_events, link, &link->ws, &err) < 0) {
-		fleet_http_reply_problem(
-			req, 400, "invalid-request", NULL, "this is no WebSocket handshake: %s", err.message);
+		log_warn("%s could not be connected: %s", agent_id, err.message);
+		fleet_http_reply_problem(req, 503, "unavailable", NULL,
+			"the connection cannot be made a WebSocket: %s", err.message);
 		hub_link_unref(link);
 		return;
 	}
@@ -265,6 +266,7 @@ static int check_handshake(struct hub *hub, struct fleet_http_request *req, cons
 {
 	const struct console_config *config = hub->options.config;
 	const char *peer = fleet_http_peer(req);
+	struct fleet_error err = FLEET_ERROR_INIT;
 	enum agent_access access;
 
 	if (!fleet_id_is_valid(agent_id ? agent_id : "")) {
@@ -300,6 +302,12 @@ static int check_handshake(struct hub *hub, struct fleet_http_request *req, cons
 		fleet_http_reply_problem(req, 426, "invalid-request", NULL,
 			"this console speaks the WebSocket subprotocol " FLEET_SUBPROTOCOL);
 		return 426;
+	}
+	/* before anybody is asked whether he still lives: what is no handshake must not replace him */
+	if (fleet_ws_check_upgrade(req, &err) < 0) {
+		fleet_http_reply_problem(
+			req, 400, "invalid-request", NULL, "this is no WebSocket handshake: %s", err.message);
+		return 400;
 	}
 	return 0;
 }

@@ -16,7 +16,7 @@ bool fleet_ws_offers(const struct fleet_http_request *req, const char *subprotoc
 	return false;
 }
 
-static int check_upgrade(struct fleet_http_request *req, struct fleet_error *err)
+int fleet_ws_check_upgrade(struct fleet_http_request *req, struct fleet_error *err)
 {
 	if (strcmp(req->method, "GET") != 0 || req->evreq->major != 1 || req->evreq->minor < 1)
 		return fleet_error_set(err, -EINVAL, "A WebSocket begins with a GET of HTTP/1.1");
@@ -43,7 +43,7 @@ int fleet_ws_accept(struct fleet_http_request *req, const char *subprotocol,
 	struct bufferevent *bev;
 	struct evbuffer *input;
 	struct fleet_ws *ws;
-	int fd, r = check_upgrade(req, err);
+	int fd, r = fleet_ws_check_upgrade(req, err);
 
 	if (r < 0)
 		return r;

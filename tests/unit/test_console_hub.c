@@ -152,6 +152,11 @@ static void test_a_newcomer_replaces_a_dead_connection(void)
 	int64_t asked;
 
 	CU_ASSERT(world_becomes(w, "/api/agents/agent-001", "isOnline", "true"));
+	/* a request that is no handshake is told so at once, and replaces nobody */
+	CU_ASSERT_EQUAL(world_ask(w, "GET", "/api/hub?agentId=agent-001", NULL,
+				(const char *[]){"Sec-WebSocket-Protocol", "fleet.v1", NULL}),
+		400);
+	CU_ASSERT(world_becomes(w, "/api/agents/agent-001", "isOnline", "true"));
 	asked = fleet_clock_monotonic_ms();
 	agent_connect(&second, w, "agent-001", NULL);
 	CU_ASSERT(second.open);
