@@ -132,17 +132,13 @@ static struct store_request *next_batch(struct store *store)
 	return batch;
 }
 
-/* One request inside the batch's transaction. False where the whole transaction is lost. */
+/* One that writes, inside the batch's transaction. False where the whole transaction is lost. */
 static bool run_one(struct store *store, struct store_request *request)
 {
 	struct store_head before = store->head;
 	struct fleet_error ignored = FLEET_ERROR_INIT;
 	int r;
 
-	if (!request->kind->writes) {
-		request->result = request->kind->run(store, request, &request->error);
-		return true;
-	}
 	r = fleet_db_exec(store->db, "SAVEPOINT request", &request->error);
 	if (r >= 0)
 		r = request->kind->run(store, request, &request->error);
@@ -163,6 +159,8 @@ static void fail_batch(struct store *store, struct store_request *batch, const s
 	fleet_db_rollback(store->db);
 	log_error("the store could not commit: %s", why->message);
 	for (struct store_request *r = batch; r; r = r->next) {
+		if (!r->kind->writes)
+			continue;
 		json_object_put(TAKE_PTR(r->appended));
 		r->error = *why;
 		r->result = why->code;
@@ -181,6 +179,8 @@ static void run_batch(struct store *store, struct store_request *batch)
 	if (writes)
 		r = fleet_db_begin(store->db, &err);
 	for (struct store_request *q = batch; q && r >= 0 && whole; q = q->next) {
+		if (!q->kind->writes)
+			continue;
 		whole = run_one(store, q);
 		if (!whole)
 			err = q->error;
@@ -190,6 +190,11 @@ static void run_batch(struct store *store, struct store_request *batch)
 	if (r < 0 || !whole) {
 		store->head = before;
 		fail_batch(store, batch, &err);
+	}
+	/* Questions come last: they see what is committed, and a disk that takes nothing still gives. */
+	for (struct store_request *q = batch; q; q = q->next) {
+		if (!q->kind->writes)
+			q->result = q->kind->run(store, q, &q->error);
 	}
 }
 
@@ -219,6 +224,8 @@ static void tell_answers(struct store *store)
 {
 	for (;;) {
 		struct store_request *list, *request;
+		struct fleet_error lost_why = FLEET_ERROR_INIT;
+		size_t lost = 0;
 
 		pthread_mutex_lock(&store->lock);
 		list = store->answers;
@@ -235,11 +242,13 @@ static void tell_answers(struct store *store)
 				store->appended(request->appended, store->appended_arg);
 			if (request->kind->finish)
 				request->kind->finish(store, request);
-			else if (request->result < 0)
-				log_error("the store lost something written behind: %s",
-					request->error.message);
+			else if (request->result < 0 && lost++ == 0)
+				lost_why = request->error;
 			store_request_free(request);
 		}
+		if (lost > 0) /* in one line: the log may lie on the same full disk */
+			log_error("the store lost %zu things written behind (heartbeats, agents' states): %s",
+				lost, lost_why.message);
 	}
 }
 
