@@ -249,7 +249,8 @@ static void tick_one(struct commands *commands, struct open_command *open, int64
 	int64_t last_ms = open->heard_ms > command->expires_ms ? open->heard_ms : command->expires_ms;
 	_cleanup_free_ char *why = NULL;
 
-	if (open->busy || wall_ms < open->retry_ms)
+	/* a clock that was set back must not put the retry off */
+	if (open->busy || (wall_ms < open->retry_ms && open->retry_ms - wall_ms <= COMMANDS_RETRY_MS))
 		return;
 	if (command->state == COMMAND_QUEUED && wall_ms >= command->expires_ms) {
 		why = xasprintf("%s was not connected before %s", command->agent_id,
