@@ -66,6 +66,10 @@ void commands_agent_ready(
 	struct commands *commands, const char *agent_id, bool other_spool, struct json_object *running);
 /* The others return -ENOENT for a command that is not open, -EPERM for another agent's. */
 int commands_accepted(struct commands *commands, const char *agent_id, const char *id);
+/* The server refused it before it took it (the codes of docs/protocol.md): what it never will do ends here.
+ */
+int commands_refused(
+	struct commands *commands, const char *agent_id, const char *id, const char *code, const char *text);
 int commands_progress(struct commands *commands, const char *agent_id, struct json_object *message);
 /* done: 0 when it is recorded, now or before, so that it may be acked; negative where it is to be sent again.
  */

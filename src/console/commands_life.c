@@ -205,6 +205,40 @@ int commands_result(struct commands *commands, const char *agent_id, struct json
 	return 0;
 }
 
+/* Which refusals end a command: nothing was done and nothing will be. A `duplicate` is told beside the state
+ * of the first copy, and `busy` passes. */
+static bool refusal_is_final(const char *code)
+{
+	static const char *const codes[] = {
+		"bad-signature", "unknown-key", "wrong-agent", "malformed", "too-old", "expired"};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(codes); i++) {
+		if (str_equal(code, codes[i]))
+			return true;
+	}
+	return false;
+}
+
+int commands_refused(
+	struct commands *commands, const char *agent_id, const char *id, const char *code, const char *text)
+{
+	_cleanup_json_ struct json_object *result = NULL;
+	_cleanup_free_ char *why = NULL;
+	struct open_command *open;
+	int r = find_for_agent(commands, agent_id, id, &open);
+
+	if (r < 0 || !refusal_is_final(code) || open->busy || open->command->state != COMMAND_SENT)
+		return r;
+	why = xasprintf("refused by %s: %s", agent_id, text);
+	result = json_object_new_object();
+	fleet_json_add_bool(result, "success", false);
+	fleet_json_add_string(result, "errorCode", code);
+	fleet_json_add_string(result, "message", why);
+	commands_finish(commands, open, str_equal(code, "expired") ? COMMAND_EXPIRED : COMMAND_FAILED, result,
+		NULL, NULL, NULL);
+	return 0;
+}
+
 static bool contains(struct json_object *array, const char *text)
 {
 	for (size_t i = 0; array && i < json_object_array_length(array); i++) {

@@ -361,6 +361,12 @@ static void handle_result(struct hub_link *link, struct json_object *message)
 
 static void handle_error(struct hub_link *link, struct json_object *message)
 {
+	const char *command_id = fleet_json_string(message, "commandId");
+
+	if (command_id && link->agent &&
+		commands_refused(link->hub->options.commands, link->agent_id, command_id,
+			fleet_json_string(message, "code"), fleet_json_string(message, "message")) < 0)
+		log_debug("%s refused command %s, which is not open here", link->agent_id, command_id);
 	if (++link->bad_messages <= BAD_MESSAGES_LOGGED)
 		log_warn("%s does not like a message: %s (%s)", link->agent_id,
 			fleet_json_string(message, "message"), fleet_json_string(message, "code"));

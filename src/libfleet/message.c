@@ -207,6 +207,7 @@ static fields error_fields[] = {
 	TEXT("message", REQ, SENTENCE),
 	TEXT("path", OPT, .max = 1024),
 	UUID("refId", OPT),
+	UUID("commandId", OPT),
 	{0},
 };
 static fields hello_fields[] = {TEXT("agentVersion", OPT, .max = FLEET_VERSION_LEN_MAX), {0}};

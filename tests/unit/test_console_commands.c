@@ -315,6 +315,33 @@ static void test_failure_says_why(void)
 	world_free(w);
 }
 
+static void test_a_refusal_ends_it_unless_it_may_pass(void)
+{
+	static const struct {
+		const char *code;
+		enum command_state state;
+	} cases[] = {{"duplicate", COMMAND_SENT}, {"busy", COMMAND_SENT}, {"unheard-of", COMMAND_SENT},
+		{"unknown-key", COMMAND_FAILED}, {"too-old", COMMAND_FAILED}, {"expired", COMMAND_EXPIRED}};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct world *w = world_new();
+
+		CU_ASSERT_EQUAL(create(w), 0);
+		WAIT_SENT(w, 1);
+		CU_ASSERT_EQUAL(
+			commands_refused(&w->commands, "agent-002", w->id, cases[i].code, "no"), -EPERM);
+		CU_ASSERT_EQUAL(commands_refused(&w->commands, "agent-001", w->id, cases[i].code,
+					"the key is another"),
+			0);
+		CU_ASSERT_EQUAL(stored_state(w, w->id), cases[i].state);
+		if (cases[i].state == COMMAND_FAILED)
+			CU_ASSERT_STRING_EQUAL(audit(w, "restart", NULL),
+				"Restart failed for app-a on agent-001 by operator@cli: refused by "
+				"agent-001: the key is another");
+		world_free(w);
+	}
+}
+
 static void test_result_counts_once(void)
 {
 	struct world *w = world_new();
@@ -550,6 +577,7 @@ static void test_a_failed_send_is_made_good_at_the_next_connection(void)
 static const struct unit_test tests[] = {
 	UNIT_TEST(test_goes_from_queued_to_succeeded),
 	UNIT_TEST(test_failure_says_why),
+	UNIT_TEST(test_a_refusal_ends_it_unless_it_may_pass),
 	UNIT_TEST(test_result_counts_once),
 	UNIT_TEST(test_another_agents_word_does_not_count),
 	UNIT_TEST(test_waits_for_an_offline_agent),
