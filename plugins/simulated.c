@@ -119,6 +119,16 @@ static int load_locked(const struct fleet_host *host, struct sim_state *ret, str
 	return r;
 }
 
+/* Nobody's process: a number that stays for one start and differs from start to start and from app to app. */
+static int32_t made_up_pid(const char *app_id, const struct sim_state *s, uint32_t restarts)
+{
+	uint32_t mix = s->starts * 7919u + restarts * 104729u + (uint32_t)(s->at_ms / 1000);
+
+	for (; *app_id; app_id++)
+		mix = mix * 31u + (unsigned char)*app_id;
+	return (int32_t)(2000 + mix % 30000);
+}
+
 static int32_t sim_status(
 	const struct fleet_host *host, struct fleet_status *ret, struct fleet_driver_error *err)
 {
@@ -137,9 +147,7 @@ static int32_t sim_status(
 		(void)snprintf(ret->instance, sizeof(ret->instance), "sim-%" PRId64 "-%" PRIu32 "-%" PRIu32,
 			s.at_ms, s.starts, life.restarts);
 	if (life.state == FLEET_STATE_RUNNING || life.state == FLEET_STATE_STARTING) {
-		ret->pid = (int32_t)(2000 + (s.starts * 7919u + life.restarts * 104729u +
-						    (uint32_t)(s.at_ms / 1000)) %
-						    30000);
+		ret->pid = made_up_pid(host->app_id, &s, life.restarts);
 		ret->memory_bytes = memory_option(host);
 	}
 	return 0;
