@@ -53,6 +53,9 @@ const char *fleet_http_peer(const struct fleet_http_request *req); /* address wi
 /* Parsed body of a POST: an object, else 400 (415 for another content type, 413 past the bound) was
  * answered and NULL returned. Borrowed from req. Checks fields strictly where given. */
 struct json_object *fleet_http_json_body(struct fleet_http_request *req, const struct fleet_json_field *fields);
+/* Its client has shown a credential: from now on its connection does not count among those of its address that have
+ * not (FLEET_PREAUTH_PER_ADDRESS_MAX; past that many, a request must be whole within 2 s). */
+void fleet_http_set_known(struct fleet_http_request *req);
 /* The program's word about a request (who asks), freed with it by free_fn. */
 void fleet_http_set_context(struct fleet_http_request *req, void *takes_context, void (*free_fn)(void *));
 void *fleet_http_context(const struct fleet_http_request *req);

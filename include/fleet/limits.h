@@ -26,7 +26,7 @@
 #define FLEET_HTTP_RESPONSE_MAX	    (64u * 1024u * 1024u) /* what a client takes from its console */
 #define FLEET_HTTP_TIMEOUT_S	    30
 #define FLEET_SSE_CLIENTS_MAX	    512
-#define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* connections from one address that have not shown a credential */
+#define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* slow connections of one address without a credential */
 #define FLEET_PAGE_DEFAULT	    100
 #define FLEET_PAGE_MAX		    1000
 #define FLEET_AUDIT_PAGE_DEFAULT    20

@@ -139,6 +139,7 @@ static bool refuse(struct fleet_http_request *req, int status, const char *kind,
 
 static bool welcome(struct fleet_http_request *req, const char *name)
 {
+	fleet_http_set_known(req);
 	fleet_http_set_context(req, xasprintf("%s@%s", name, face_of(req)), free);
 	return true;
 }

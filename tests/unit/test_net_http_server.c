@@ -112,6 +112,8 @@ static void free_context(void *context)
 static bool gate(struct fleet_http_request *req, const struct fleet_http_route *route, void *arg FLEET_UNUSED)
 {
 	fleet_http_set_context(req, xstrdup("who asks"), free_context);
+	if (fleet_http_header(req, "X-Key"))
+		fleet_http_set_known(req);
 	if (route->access == 0)
 		return true;
 	fleet_http_reply_problem(req, 401, "unauthenticated", NULL, "Say who you are");
@@ -472,6 +474,50 @@ static void test_cuts_slow_clients(void)
 	stop();
 }
 
+/* One address cannot hold the memory with slow requests, unless it has shown a credential on each connection.
+ */
+static void test_hurries_strangers_in_a_crowd(void)
+{
+	enum { KNOWN = 2, PATIENT = KNOWN + FLEET_PREAUTH_PER_ADDRESS_MAX, ALL = PATIENT + 5 };
+	static const char hello[] = "GET /hello HTTP/1.1\r\nX-Key: k\r\n\r\n";
+	static const char slow[] = "POST /bytes HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nab";
+	struct fleet_buffer bufs[ALL] = {{0}};
+	int fds[ALL], ended = 0;
+	int64_t before;
+
+	start_with_timeout(20000);
+	before = fleet_clock_monotonic_ms();
+	for (int i = 0; i < ALL; i++) {
+		fds[i] = raw_connect(fleet_http_server_port(t.server));
+		if (i < KNOWN) {
+			CU_ASSERT(raw_send(t.base, fds[i], hello, strlen(hello)));
+			CU_ASSERT(raw_wait_text(t.base, fds[i], &bufs[i], "hello"));
+		}
+		CU_ASSERT(raw_send(t.base, fds[i], slow, strlen(slow)));
+		raw_turn(t.base);
+	}
+	for (bool done = false; !done && fleet_clock_monotonic_ms() < before + RAW_DEADLINE_MS;) {
+		raw_turn(t.base);
+		done = true;
+		for (int i = PATIENT; i < ALL; i++)
+			done = raw_take(fds[i], &bufs[i]) && done;
+	}
+	CU_ASSERT(fleet_clock_monotonic_ms() - before >= 1900);
+	for (int i = 0; i < ALL; i++) {
+		bool has_ended = raw_take(fds[i], &bufs[i]);
+
+		CU_ASSERT_EQUAL(has_ended, i >= PATIENT);
+		ended += has_ended;
+	}
+	CU_ASSERT_EQUAL(ended, ALL - PATIENT);
+	for (int i = 0; i < ALL; i++) {
+		(void)close(fds[i]);
+		fleet_buffer_done(&bufs[i]);
+	}
+	raw_turn(t.base);
+	stop();
+}
+
 static void test_waits_for_handlers_and_streams(void)
 {
 	static const char held[] = "GET /held HTTP/1.1\r\n\r\n";
@@ -710,6 +756,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_keeps_connections),
 	UNIT_TEST(test_refuses_later_requests_as_the_first),
 	UNIT_TEST(test_cuts_slow_clients),
+	UNIT_TEST(test_hurries_strangers_in_a_crowd),
 	UNIT_TEST(test_waits_for_handlers_and_streams),
 	UNIT_TEST(test_answers_later),
 	UNIT_TEST(test_survives_clients_that_leave),
