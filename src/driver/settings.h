@@ -3,8 +3,10 @@
  * to be trusted (DESIGN 6). Pure; used in operation children and in the fleet-driver tool.
  *
  * Leaves only: an object or array appears by its members, but an empty one is a leaf of its own ("{}",
- * "[]"). Two lists are equal when they hold the same (path, type, value) pairs in the same order within each
- * path; order between different paths does not count. */
+ * "[]"). In a format of text (text_only) an array is a name that stands there several times, so one element
+ * by itself has no index: `key`, and with a second one `key[0]`, `key[1]`. Two lists are equal when they hold
+ * the same (path, type, value) pairs in the same order within each path; order between different paths does
+ * not count. */
 #ifndef DRIVER_SETTINGS_H
 #define DRIVER_SETTINGS_H
 #include <json-c/json.h>

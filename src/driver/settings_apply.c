@@ -221,13 +221,38 @@ static int drop(
 	return r;
 }
 
+static void respell(struct setting *item, char *path)
+{
+	free(item->path);
+	item->path = path;
+}
+
+/* In a format of text, an array is a name that stands there several times, and one that stands there once is
+ * a single value: a list of one, for as long as an edit looks at it so. */
+static void widen(struct settings *s, const char *at, size_t len)
+{
+	struct place place = look(s, at, len);
+
+	if (s->text_only && place.exact && place.exact->type == FLEET_TYPE_STRING && !place.has_elements)
+		respell(place.exact, xasprintf("%.*s[0]", (int)len, at));
+}
+
+static void narrow(struct settings *s, const char *at, size_t len)
+{
+	_cleanup_free_ char *first = xasprintf("%.*s[0]", (int)len, at);
+	struct place place = look(s, at, len), inside = look(s, first, strlen(first));
+
+	if (s->text_only && place.elements == 1 && inside.exact && !place.exact)
+		respell(inside.exact, xstrndup(at, len));
+}
+
 static int apply_one(struct settings *s, const struct fleet_edit *edit, struct fleet_error *err)
 {
 	_cleanup_buffer_ struct fleet_buffer at = FLEET_BUFFER_INIT;
 	bool set = edit->kind == FLEET_EDIT_SET;
 	struct keypath path;
 	size_t parent = 0;
-	bool there = true;
+	struct place place;
 	int r;
 
 	r = keypath_parse(edit->path.data, edit->path.len, set, &path, err);
@@ -239,6 +264,8 @@ static int apply_one(struct settings *s, const struct fleet_edit *edit, struct f
 	for (size_t i = 0; i < path.count; i++) {
 		uint32_t index = 0;
 
+		if (path.parts[i].kind != KEYPATH_NAME)
+			widen(s, at.data, at.len);
 		r = enter(s, &path.parts[i], at.data, at.len, set, &index, err);
 		if (r < 0)
 			return r;
@@ -247,13 +274,14 @@ static int apply_one(struct settings *s, const struct fleet_edit *edit, struct f
 		parent = at.len;
 		add_part(&at, edit, &path.parts[i], index);
 	}
+	place = look(s, at.data, at.len);
 	if (set)
-		return put(s, edit, at.data, at.len, err);
-	there = look(s, at.data, at.len).exact || look(s, at.data, at.len).has_members ||
-		look(s, at.data, at.len).has_elements;
-	if (!there)
-		return 0;
-	return drop(s, &path.parts[path.count - 1], at.data, parent, at.len);
+		r = put(s, edit, at.data, at.len, err);
+	else if (place.exact || place.has_members || place.has_elements)
+		r = drop(s, &path.parts[path.count - 1], at.data, parent, at.len);
+	if (r == 0 && path.parts[path.count - 1].kind != KEYPATH_NAME)
+		narrow(s, at.data, parent);
+	return r;
 }
 
 int settings_apply(const struct settings *before, const struct fleet_edit *edits, size_t count,

@@ -232,6 +232,34 @@ struct apply_case {
 		.path = {p, sizeof(p) - 1}, .value = {"", 0}, .kind = FLEET_EDIT_UNSET                       \
 	}
 
+static void expect_applied(const struct apply_case *list, size_t count, bool text_only)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct settings before = list_of(list[i].before), got = SETTINGS_INIT, want = SETTINGS_INIT;
+		struct fleet_error err = FLEET_ERROR_INIT;
+		int r;
+
+		before.text_only = text_only;
+		r = settings_apply(&before, &list[i].edit, 1, &got, &err);
+
+		if (list[i].why) {
+			CU_ASSERT_EQUAL(r, -EINVAL);
+			CU_ASSERT_PTR_NOT_NULL(strstr(err.message, list[i].why));
+			CU_ASSERT_PTR_NULL(got.items);
+		} else {
+			want = list_of(list[i].after);
+			CU_ASSERT_EQUAL(r, 0);
+			r = settings_compare(&got, &want, &err);
+			CU_ASSERT_EQUAL(r, 0);
+		}
+		if (list[i].why ? !strstr(err.message, list[i].why) : r < 0)
+			printf("# case %zu, %s: %s\n", i, list[i].edit.path.data, err.message);
+		settings_done(&before);
+		settings_done(&got);
+		settings_done(&want);
+	}
+}
+
 static void test_apply(void)
 {
 	static const struct apply_case list[] = {
@@ -273,27 +301,29 @@ static void test_apply(void)
 		{{"a:i:1"}, SET("a", FLEET_TYPE_OBJECT, "{"), {NULL}, "not acceptable as JSON"},
 	};
 
-	for (size_t i = 0; i < FLEET_ARRAY_LEN(list); i++) {
-		struct settings before = list_of(list[i].before), got = SETTINGS_INIT, want = SETTINGS_INIT;
-		struct fleet_error err = FLEET_ERROR_INIT;
-		int r = settings_apply(&before, &list[i].edit, 1, &got, &err);
+	expect_applied(list, FLEET_ARRAY_LEN(list), false);
+}
 
-		if (list[i].why) {
-			CU_ASSERT_EQUAL(r, -EINVAL);
-			CU_ASSERT_PTR_NOT_NULL(strstr(err.message, list[i].why));
-			CU_ASSERT_PTR_NULL(got.items);
-		} else {
-			want = list_of(list[i].after);
-			CU_ASSERT_EQUAL(r, 0);
-			r = settings_compare(&got, &want, &err);
-			CU_ASSERT_EQUAL(r, 0);
-		}
-		if (list[i].why ? !strstr(err.message, list[i].why) : r < 0)
-			printf("# case %zu, %s: %s\n", i, list[i].edit.path.data, err.message);
-		settings_done(&before);
-		settings_done(&got);
-		settings_done(&want);
-	}
+/* A name that stands there several times is an array; one that stands there once is not. */
+static void test_apply_to_a_format_of_text_only(void)
+{
+	static const struct apply_case list[] = {
+		{{"a:s:1"}, SET("a[+]", FLEET_TYPE_STRING, "2"), {"a[0]:s:1", "a[1]:s:2"}, NULL},
+		{{"a[0]:s:1", "a[1]:s:2"}, SET("a[+]", FLEET_TYPE_STRING, "3"),
+			{"a[0]:s:1", "a[1]:s:2", "a[2]:s:3"}, NULL},
+		{{"b:s:1"}, SET("s.a[+]", FLEET_TYPE_STRING, "2"), {"b:s:1", "s.a:s:2"}, NULL},
+		{{"a:s:1"}, SET("a[0]", FLEET_TYPE_STRING, "2"), {"a:s:2"}, NULL},
+		{{"a[0]:s:1", "a[1]:s:2"}, SET("a[1]", FLEET_TYPE_STRING, "3"), {"a[0]:s:1", "a[1]:s:3"},
+			NULL},
+		{{"a[0]:s:1", "a[1]:s:2"}, SET("a", FLEET_TYPE_STRING, "3"), {"a:s:3"}, NULL},
+		{{"s.a[0]:s:1", "s.a[1]:s:2"}, UNSET("s.a[0]"), {"s.a:s:2"}, NULL},
+		{{"a:s:1", "b:s:2"}, UNSET("a[0]"), {"b:s:2"}, NULL},
+		{{"a[0]:s:1", "a[1]:s:2", "b:s:3"}, UNSET("a"), {"b:s:3"}, NULL},
+		{{"a:s:1"}, SET("a[1]", FLEET_TYPE_STRING, "2"), {NULL}, "no element of this index"},
+		{{"a:s:1"}, SET("a.b", FLEET_TYPE_STRING, "2"), {NULL}, "single value"},
+	};
+
+	expect_applied(list, FLEET_ARRAY_LEN(list), true);
 }
 
 static void test_compare(void)
@@ -422,7 +452,8 @@ static void test_numbers(void)
 static const struct unit_test settings_tests[] = {UNIT_TEST(test_paths_have_one_spelling),
 	UNIT_TEST(test_paths_are_bounded), UNIT_TEST(test_only_what_fits_its_type_is_taken),
 	UNIT_TEST(test_decide), UNIT_TEST(test_decide_for_a_format_of_text_only),
-	UNIT_TEST(test_a_value_is_never_quoted_in_an_error), UNIT_TEST(test_apply), UNIT_TEST(test_compare),
+	UNIT_TEST(test_a_value_is_never_quoted_in_an_error), UNIT_TEST(test_apply),
+	UNIT_TEST(test_apply_to_a_format_of_text_only), UNIT_TEST(test_compare),
 	UNIT_TEST(test_values_may_hold_nul), UNIT_TEST(test_globs), UNIT_TEST(test_secrets),
 	UNIT_TEST(test_numbers), {0}};
 
