@@ -221,7 +221,7 @@ static int on_result(struct driver_answer *a, const char *data, size_t len, stru
 	if (wire.result == 0 && ((a->status && !a->status_seen) || (a->about && !a->about_seen)))
 		return broken(a, err, "a result without an answer");
 	if (wire.result < 0 && !*text)
-		fleet_error_errno(&said, wire.result, "driver %s failed in %s without saying why",
+		fleet_error_errno(&said, wire.result, "driver %s failed in %s " DRIVER_SAID_NOTHING,
 			a->calls[0].driver, driver_function_to_string(a->function));
 	else if (wire.result < 0 && wire.line > 0)
 		fleet_error_set(

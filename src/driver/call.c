@@ -1,5 +1,6 @@
 #include "driver/call_run.h"
 #include "driver/describe.h"
+#include "driver/inspect.h"
 #include "fleet/limits.h"
 
 static void keep_result(struct driver_answer *a, size_t index, const struct fleet_error *err, void *arg)
@@ -64,6 +65,45 @@ int driver_format_edit(const struct driver_call *call, struct fleet_bytes in, co
 	else
 		*ret = data;
 	return r;
+}
+
+static int inspect(
+	const struct driver_request *request, struct driver_inspection *ret, struct fleet_error *err)
+{
+	_cleanup_buffer_ struct fleet_buffer data = FLEET_BUFFER_INIT;
+	struct driver_answer answer = {.data = &data};
+	int r = run_one(request, &answer, err);
+
+	if (r == 0 && data.len != sizeof(*ret))
+		r = fleet_error_set(err, -EPROTO, "driver %s spoiled the answer of its own inspection",
+			request->calls[0].driver);
+	if (r == 0)
+		memcpy(ret, data.data, sizeof(*ret));
+	return r;
+}
+
+int driver_format_inspect(const struct driver_call *call, struct fleet_bytes in,
+	const struct fleet_edit *edits, uint32_t count, uint32_t rounds, struct driver_inspection *ret,
+	struct fleet_error *err)
+{
+	struct driver_request request = {.function = DRIVER_FN_INSPECT_FORMAT,
+		.calls = call,
+		.count = 1,
+		.in = in,
+		.edits = edits,
+		.edit_count = count,
+		.rounds = rounds};
+
+	return inspect(&request, ret, err);
+}
+
+int driver_service_inspect(const struct driver_call *call, uint32_t rounds, struct driver_inspection *ret,
+	struct fleet_error *err)
+{
+	struct driver_request request = {
+		.function = DRIVER_FN_INSPECT_STATUS, .calls = call, .count = 1, .rounds = rounds};
+
+	return inspect(&request, ret, err);
 }
 
 int driver_format_check(const struct driver_call *call, struct fleet_bytes in, struct fleet_error *err)

@@ -33,6 +33,9 @@ struct driver_status {
 	char instance[64];
 };
 
+/* Stands in the message of a driver's error that came without a sentence. */
+#define DRIVER_SAID_NOTHING "without saying why"
+
 /* The caller must not reap children that it does not know (no waitpid(-1)), nor ignore SIGCHLD. Processes
  * that a driver leaves behind in its process group are killed at the end of the call.
  *

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include "driver/call_child.h"
 #include "driver/child_host.h"
+#include "driver/inspect.h"
 #include "driver/loader.h"
 #include "driver/registry.h"
 #include "driver/sandbox.h"
@@ -239,6 +240,19 @@ static int call_logs(struct child *c)
 		&c->host.host, c->request->lines, c->request->since_unix_ms, &c->sink, &c->error);
 }
 
+static int call_inspect(struct child *c)
+{
+	struct driver_inspection seen;
+
+	if (c->request->function == DRIVER_FN_INSPECT_FORMAT)
+		inspect_format(c->driver->format, &c->host, c->request, &seen);
+	else
+		inspect_status(c->driver->service, &c->host, c->request, &seen);
+	child_pipe_frame(&answer, WIRE_DATA, (struct fleet_bytes){(const char *)&seen, sizeof(seen)},
+		(struct fleet_bytes){"", 0}, (struct fleet_bytes){"", 0});
+	return 0;
+}
+
 static const struct driver_fns {
 	unsigned role; /* 0: neither */
 	int (*call)(struct child *c);
@@ -255,6 +269,8 @@ static const struct driver_fns {
 	[DRIVER_FN_RELOAD_DEFINITIONS] = {DRIVER_ROLE_SERVICE, call_verb},
 	[DRIVER_FN_VERSION] = {DRIVER_ROLE_SERVICE, call_version},
 	[DRIVER_FN_LOGS] = {DRIVER_ROLE_SERVICE, call_logs},
+	[DRIVER_FN_INSPECT_FORMAT] = {DRIVER_ROLE_FORMAT, call_inspect},
+	[DRIVER_FN_INSPECT_STATUS] = {DRIVER_ROLE_SERVICE, call_inspect},
 };
 
 /* The driver is to end a little before it is killed, so that it can cancel what it began. */

@@ -16,6 +16,7 @@ struct driver_request {
 	uint32_t edit_count;
 	uint32_t lines; /* of logs */
 	int64_t since_unix_ms;
+	uint32_t rounds; /* of an inspection */
 };
 
 /* answer_fd: the pipe's write end. parent: the pid that forked us. */

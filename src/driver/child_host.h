@@ -20,6 +20,8 @@ int child_pipe_flush(struct child_pipe *pipe);
 struct fleet_sink {
 	struct child_pipe *pipe;
 	enum wire_tag kind; /* WIRE_DATA, WIRE_SETTING or WIRE_LINE */
+	bool discard;       /* nothing is sent (pipe may be NULL), only taken into the digest */
+	uint64_t digest;
 	uint64_t total;
 	uint32_t count;
 	int error; /* the first refusal: the answer is not whole, whatever the driver returns */

@@ -49,6 +49,8 @@ enum driver_function {
 	DRIVER_FN_RELOAD_DEFINITIONS,
 	DRIVER_FN_VERSION,
 	DRIVER_FN_LOGS,
+	DRIVER_FN_INSPECT_FORMAT, /* inspect.h */
+	DRIVER_FN_INSPECT_STATUS,
 	DRIVER_FN_COUNT,
 };
 const char *driver_function_to_string(enum driver_function function); /* "edit"; "?" out of range */
