@@ -73,7 +73,7 @@ static int admit(struct fleet_sink *sink, enum wire_tag kind, uint64_t len)
 	if (sink->kind != kind)
 		return refuse(sink, -EINVAL, "it wrote to the wrong kind of sink");
 	if (len > FLEET_DRIVER_OUTPUT_MAX - sink->total)
-		return refuse(sink, -E2BIG, "its answer is longer than 4 MiB");
+		return refuse(sink, -E2BIG, CHILD_ANSWER_TOO_LONG);
 	sink->total += len;
 	return sink->discard || sink->pipe->fd >= 0 ? 0 : refuse(sink, -EPIPE, "its answer's pipe is closed");
 }
@@ -113,9 +113,9 @@ static int32_t on_emit_setting(
 	int r;
 
 	if (path.len > FLEET_KEY_PATH_MAX)
-		return refuse(sink, -E2BIG, "the file has a key path longer than 1024 bytes");
+		return refuse(sink, -E2BIG, CHILD_PATH_TOO_LONG);
 	if (sink->count++ >= FLEET_SETTINGS_PER_FILE_MAX)
-		return refuse(sink, -E2BIG, "the file has more than 20000 settings");
+		return refuse(sink, -E2BIG, CHILD_TOO_MANY_SETTINGS);
 	if (type > FLEET_TYPE_OBJECT || keypath_parse(path.data, path.len, false, &parsed, NULL) < 0)
 		return refuse(sink, -EINVAL, "it answered with a malformed key path or type");
 	r = admit(sink, WIRE_SETTING, path.len + value.len);
