@@ -11,7 +11,6 @@
 struct check {
 	struct tap tap;
 	struct tool_target target;
-	bool text_only;
 	struct verdict sentences; /* of every error in the run */
 	unsigned edits_made;      /* that changed a value and were proven */
 	char refusal[1024];       /* the last one of an edit */

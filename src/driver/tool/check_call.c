@@ -1,6 +1,7 @@
 #include "driver/child_host.h"
 #include "driver/tool/check.h"
 #include "driver/tool/prove.h"
+#include "fleet/text.h"
 
 static enum outcome classify(int r, const struct fleet_error *err)
 {
@@ -66,15 +67,31 @@ void check_sentence(struct check *c, const char *where, struct fleet_bytes in, c
 	verdict_hold(&c->sentences);
 }
 
+static const struct setting *find_broken_text(const struct settings *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct setting *item = &s->items[i];
+
+		if (!fleet_text_is_utf8(item->path, strlen(item->path)) ||
+			!fleet_text_is_utf8(item->value, item->value_len))
+			return item;
+	}
+	return NULL;
+}
+
 enum outcome check_read(struct check *c, struct fleet_bytes in, struct settings *ret, struct fleet_error *err)
 {
 	struct driver_call call = tool_target_call(&c->target);
 	enum outcome outcome = classify(driver_format_read(&call, in, ret, err), err);
 
-	if (outcome == OUTCOME_DONE)
-		c->text_only = ret->text_only;
 	if (outcome == OUTCOME_REFUSED)
 		check_sentence(c, "read", in, NULL, 0, err);
+	if (outcome == OUTCOME_DONE && find_broken_text(ret)) {
+		fleet_error_set(err, -EPROTO,
+			"read answers with a key or value that is not UTF-8; such a file is to be refused");
+		settings_done(ret);
+		return OUTCOME_BROKEN;
+	}
 	return outcome;
 }
 
