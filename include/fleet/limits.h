@@ -19,6 +19,9 @@
 #define FLEET_JSON_DEPTH_MAX	    32
 #define FLEET_WS_BACKLOG_MAX	    (8u * 1024u * 1024u) /* unsent bytes to one peer before it is dropped */
 #define FLEET_COMMAND_JWS_MAX	    (512u * 1024u)
+#define FLEET_QUERY_ANSWER_MAX	    (768u * 1024u) /* of lines or settings, as JSON; what is left out is counted */
+#define FLEET_QUERY_TTL_S	    60 /* servers' clocks differ */
+#define FLEET_QUERIES_PER_AGENT_MAX 16 /* at a time */
 
 /* HTTP */
 #define FLEET_HTTP_HEADERS_MAX	    (16u * 1024u)
@@ -60,6 +63,7 @@
 /* drivers */
 #define FLEET_DRIVER_OUTPUT_MAX	    (4u * 1024u * 1024u)
 #define FLEET_DRIVER_LOG_LINES_MAX  200
+#define FLEET_LOG_LINES_DEFAULT	    50
 #define FLEET_DRIVER_CALL_MS	    10000 /* a format call, a status */
 #define FLEET_FAILURE_LOG_LINES	    20
 #define FLEET_FAILURE_LOG_BYTES	    (16u * 1024u)

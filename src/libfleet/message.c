@@ -33,6 +33,8 @@ static const char *const statuses[] = {
 	"running", "done", "stopped", "failed", "starting", "stopping", "unknown", NULL};
 static const char *const healths[] = {"healthy", "unhealthy", "unknown", NULL};
 static const char *const roles[] = {"format", "service", NULL};
+static const char *const setting_types[] = {
+	"string", "integer", "number", "boolean", "null", "array", "object", NULL};
 static const char *const categories[] = {"agent", "restart", "config", "update", "system", NULL};
 static const char *const actions[] = {
 	[FLEET_ACTION_RESTART_APP] = "restart-app",
@@ -187,6 +189,29 @@ static fields result_fields[] = {
 	VALUES("logLines", OPT, FLEET_DRIVER_LOG_LINES_MAX, FLEET_JSON_STRING),
 	{0},
 };
+static fields log_line_fields[] = {
+	TIME("time", OPT), INT("priority", OPT, .min = 0, .max = 7), TEXT("text", REQ, .min = 0), {0}};
+static fields setting_fields[] = {
+	TEXT("key", REQ, .max = FLEET_KEY_PATH_MAX),
+	ONE_OF("type", REQ, setting_types),
+	TEXT("value", OPT, .min = 0), /* bounded by the message */
+	BOOL("masked", OPT),
+	{0},
+};
+/* one table for the answer's way through the agent, which passes it on as it is */
+static fields answer_fields[] = {
+	UUID("refId", REQ),
+	TEXT("errorCode", OPT, WORD),
+	TEXT("message", OPT, SENTENCE),
+	LIST("lines", OPT, FLEET_DRIVER_LOG_LINES_MAX, log_line_fields),
+	LIST("settings", OPT, FLEET_SETTINGS_PER_FILE_MAX, setting_fields),
+	INT("left", OPT, NATURAL),
+	TEXT("file", OPT, WORD),
+	TEXT("driver", OPT, .max = 255),
+	TEXT("hash", OPT, FILEHASH),
+	TIME("readAt", OPT),
+	{0},
+};
 static fields registered_fields[] = {
 	INT("heartbeatIntervalMs", OPT, .min = 100, .max = 86400000),
 	TIME("serverTime", REQ),
@@ -268,6 +293,7 @@ static const struct {
 	[FLEET_MESSAGE_COMMAND_ACCEPTED] = {"commandAccepted", FROM_AGENT, command_id_fields},
 	[FLEET_MESSAGE_COMMAND_PROGRESS] = {"commandProgress", FROM_AGENT, progress_fields},
 	[FLEET_MESSAGE_COMMAND_RESULT] = {"commandResult", FROM_AGENT, result_fields},
+	[FLEET_MESSAGE_QUERY_RESULT] = {"queryResult", FROM_AGENT, answer_fields},
 	[FLEET_MESSAGE_REGISTERED] = {"registered", FROM_CONSOLE, registered_fields},
 	[FLEET_MESSAGE_ACK] = {"ack", FROM_CONSOLE, ack_fields},
 	[FLEET_MESSAGE_RESTART_APP] = {"restartApp", FROM_CONSOLE, jws_fields},
@@ -283,6 +309,7 @@ static const struct {
 	[FLEET_FRAME_KEYS] = {"keys", TO_HOST, keys_fields},
 	[FLEET_FRAME_STATUS_REQUEST] = {"statusRequest", TO_HOST, no_fields},
 	[FLEET_FRAME_COMMAND] = {"command", TO_HOST, jws_fields},
+	[FLEET_FRAME_QUERY] = {"query", TO_HOST, jws_fields},
 	[FLEET_FRAME_STORED] = {"stored", TO_HOST, stored_fields},
 	[FLEET_FRAME_DESCRIPTION] = {"description", FROM_HOST, description_fields},
 	[FLEET_FRAME_STATUS] = {"status", FROM_HOST, status_fields},
@@ -290,6 +317,7 @@ static const struct {
 	[FLEET_FRAME_REFUSED] = {"refused", FROM_HOST, refused_fields},
 	[FLEET_FRAME_PROGRESS] = {"progress", FROM_HOST, progress_fields},
 	[FLEET_FRAME_RESULT] = {"result", FROM_HOST, result_fields},
+	[FLEET_FRAME_ANSWER] = {"answer", FROM_HOST, answer_fields},
 	[FLEET_FRAME_EVENT] = {"event", FROM_HOST, event_fields},
 };
 _Static_assert(FLEET_ARRAY_LEN(types) == FLEET_MESSAGE_TYPE_COUNT, "every type has its row");

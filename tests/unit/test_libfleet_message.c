@@ -1,7 +1,7 @@
 #include "fleet/file.h"
 #include "fleet/ids.h"
 #include "fleet/limits.h"
-#include "fleet/message.h"
+#include "fleet/query.h"
 #include "unit.h"
 
 #define UUID           "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -127,6 +127,22 @@ static const struct {
 	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_PUSH_CONFIG, ENVELOPE("pushConfig") ",\"jws\":\"a.b.c\"}"},
 	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_UPDATE_APP, ENVELOPE("updateApp") ",\"jws\":\"a.b.c\"}"},
 	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_ROLLBACK_APP, ENVELOPE("rollbackApp") ",\"jws\":\"a.b.c\"}"},
+	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_READ_LOGS, ENVELOPE("readLogs") ",\"jws\":\"a.b.c\"}"},
+	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_READ_CONFIG, ENVELOPE("readConfig") ",\"jws\":\"a.b.c\"}"},
+	{FLEET_AGENT_TO_CONSOLE, FLEET_MESSAGE_QUERY_RESULT,
+		ENVELOPE(
+			"queryResult") ",\"refId\":\"" UUID
+				       "\",\"lines\":[{\"time\":\"2026-01-31T23:59:59.123Z\","
+				       "\"priority\":6,\"text\":\"\"}],\"left\":3,\"driver\":\"simulated\"}"},
+	{FLEET_AGENT_TO_HOST, FLEET_FRAME_QUERY, ENVELOPE("query") ",\"jws\":\"a.b.c\"}"},
+	{FLEET_HOST_TO_AGENT, FLEET_FRAME_ANSWER,
+		ENVELOPE("answer") ",\"refId\":\"" UUID
+				   "\",\"settings\":[{\"key\":\"a.b\",\"type\":\"integer\","
+				   "\"value\":\"1\"},{\"key\":\"password\",\"type\":\"string\",\"masked\":"
+				   "true}],"
+				   "\"readAt\":\"2026-01-31T23:59:59.123Z\",\"file\":\"main\"}"},
+	{FLEET_HOST_TO_AGENT, FLEET_FRAME_ANSWER,
+		ENVELOPE("answer") ",\"refId\":\"" UUID "\",\"errorCode\":\"busy\",\"message\":\"m\"}"},
 	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_REQUEST_HEARTBEAT, ENVELOPE("requestHeartbeat") "}"},
 	{FLEET_CONSOLE_TO_AGENT, FLEET_MESSAGE_ERROR,
 		ENVELOPE("error") ",\"code\":\"x\",\"message\":\"m\",\"refId\":\"" UUID "\"}"},
@@ -333,8 +349,8 @@ static void test_documentation_is_code(void)
 	_cleanup_free_ char *text = protocol_text();
 
 	CU_ASSERT_EQUAL(each_row(text, "`register`, first message", register_row), 14);
-	CU_ASSERT_EQUAL(each_row(text, "| agent to host |", frame_row), 5);
-	CU_ASSERT_EQUAL(each_row(text, "| host to agent |", frame_row), 7);
+	CU_ASSERT_EQUAL(each_row(text, "| agent to host |", frame_row), 6);
+	CU_ASSERT_EQUAL(each_row(text, "| host to agent |", frame_row), 8);
 }
 
 /* --- commands --- */
@@ -368,6 +384,53 @@ static void test_command_accepts(void)
 		CU_ASSERT_EQUAL(fleet_command_check(o, &err), 0);
 		if (err.code)
 			printf("# %s: %s\n", good[i], err.message);
+	}
+}
+
+/* --- queries --- */
+
+#define QUERY(query, args)                                                                                   \
+	"{\"v\":1,\"agentId\":\"agent-001\",\"appId\":\"a\",\"query\":\"" query                              \
+	"\",\"actor\":\"op@cli\",\"issuedAt\":\"2026-01-31T23:59:59Z\",\"expiresAt\":\"2026-02-01T00:00:"    \
+	"59Z\",\"args\":" args "}"
+
+static void test_queries(void)
+{
+	static const struct {
+		const char *text, *message; /* NULL: accepted */
+	} cases[] = {
+		{QUERY("read-logs", "{\"lines\":200}"), NULL},
+		{QUERY("read-logs", "{\"lines\":1,\"since\":\"2026-01-31T23:59:59Z\"}"), NULL},
+		{QUERY("read-config", "{\"file\":\"main\"}"), NULL},
+		{"{}", "$.v: is missing"},
+		{QUERY("dance", "{}"), "$.query: must be one of"},
+		{QUERY("read-logs", "{}"), "$.args.lines: is missing"},
+		{QUERY("read-logs", "{\"lines\":0}"), "$.args.lines"},
+		{QUERY("read-logs", "{\"lines\":201}"), "$.args.lines"},
+		{QUERY("read-logs", "{\"lines\":1,\"since\":\"yesterday\"}"), "$.args.since"},
+		{QUERY("read-logs", "{\"lines\":1,\"file\":\"/etc/shadow\"}"), "$.args.file: unknown field"},
+		{QUERY("read-config", "{}"), "$.args.file: is missing"},
+		/* a command is none, and the other way round */
+		{COMMAND("restart-app", "{}"), "$.query: is missing"},
+	};
+	_cleanup_json_ struct json_object *query = json_tokener_parse(cases[0].text);
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		_cleanup_json_ struct json_object *o = json_tokener_parse(cases[i].text);
+		struct fleet_error err = FLEET_ERROR_INIT;
+
+		CU_ASSERT_EQUAL(fleet_query_check(o, &err), cases[i].message ? -EINVAL : 0);
+		CU_ASSERT(!cases[i].message || strstr(err.message, cases[i].message));
+		if (err.code && (!cases[i].message || !strstr(err.message, cases[i].message)))
+			printf("# %s: %s\n", cases[i].text, err.message);
+	}
+	CU_ASSERT_EQUAL(fleet_command_check(query, NULL), -EINVAL);
+	for (int q = 0; q < FLEET_QUERY_COUNT; q++) {
+		enum fleet_query again;
+
+		CU_ASSERT_EQUAL(
+			fleet_query_from_string(fleet_query_to_string((enum fleet_query)q), &again), 0);
+		CU_ASSERT_EQUAL((int)again, q);
 	}
 }
 
@@ -516,7 +579,7 @@ static const struct unit_test message_tests[] = {UNIT_TEST(test_new_has_an_envel
 static const struct unit_test doc_tests[] = {
 	UNIT_TEST(test_code_is_documented), UNIT_TEST(test_documentation_is_code), {0}};
 static const struct unit_test command_tests[] = {UNIT_TEST(test_command_accepts),
-	UNIT_TEST(test_command_refuses), UNIT_TEST(test_command_bounds_values),
+	UNIT_TEST(test_command_refuses), UNIT_TEST(test_queries), UNIT_TEST(test_command_bounds_values),
 	UNIT_TEST(test_command_bounds_depth), UNIT_TEST(test_actions), {0}};
 
 int main(void)
