@@ -176,7 +176,7 @@ static void misbehave(const struct fleet_host *host, const char *where)
 	if (strcmp(fleet_driver_option(host, "at", ""), where) != 0)
 		return;
 	snprintf(once, sizeof(once), "%s/once", fleet_driver_option(host, "dir", "/nonexistent"));
-	if (unlink(once) < 0)
+	if (unlink(once) < 0 && strcmp(act, "hang-always") != 0)
 		return;
 	if (strcmp(act, "crash") == 0)
 		(void)raise(SIGSEGV);
@@ -293,8 +293,21 @@ static int32_t fake_logs(const struct fleet_host *host, uint32_t lines, int64_t 
 {
 	static const char text[] = "bind: address already in use";
 
-	(void)lines;
 	(void)err;
+	misbehave(host, "logs");
+	if (since == 1) { /* the test wants them all, and long */
+		static char longest[8192];
+
+		memset(longest, '\\', sizeof(longest)); /* two bytes each in JSON */
+		for (uint32_t i = 0; i < lines; i++) {
+			int32_t r = host->emit_line(
+				out, 1000 + (int64_t)i, 6, (struct fleet_bytes){longest, sizeof(longest)});
+
+			if (r < 0)
+				return r;
+		}
+		return 0;
+	}
 	return since > 0 ? 0 : host->emit_line(out, 0, 3, (struct fleet_bytes){text, sizeof(text) - 1});
 }
 

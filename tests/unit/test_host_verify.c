@@ -115,6 +115,45 @@ static void test_altered_anywhere(void)
 	bench_done(&b);
 }
 
+static enum verify_verdict ask(struct bench *b, const struct fleet_jws_key *key, int64_t now)
+{
+	_cleanup_json_ struct json_object *payload = NULL;
+	_cleanup_free_ char *jws = NULL;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	enum verify_verdict verdict;
+
+	CU_ASSERT_EQUAL_FATAL(fleet_jws_sign(key, b->payload, &jws, NULL), 0);
+	verdict = verify_query(&b->keys, "here", now, jws, &payload, &err);
+	CU_ASSERT((verdict == VERIFY_OK) == (err.code == 0));
+	return verdict;
+}
+
+static void test_queries_are_judged(void)
+{
+	struct json_object *args = json_object_new_object();
+	struct bench b;
+
+	bench_init(&b);
+	CU_ASSERT_EQUAL(ask(&b, b.key, NOW), VERIFY_MALFORMED); /* a command */
+	json_object_object_del(b.payload, "action");
+	json_object_object_del(b.payload, "commandId");
+	fleet_json_add_string(b.payload, "query", "read-config");
+	fleet_json_add_string(args, "file", "main");
+	fleet_json_add(b.payload, "args", args);
+	CU_ASSERT_EQUAL(ask(&b, b.key, NOW), VERIFY_OK);
+	CU_ASSERT_EQUAL(ask(&b, b.key, NOW), VERIFY_OK);           /* again does no harm */
+	CU_ASSERT_EQUAL(verify(&b, b.key, NOW), VERIFY_MALFORMED); /* it is no command */
+	CU_ASSERT_EQUAL(ask(&b, b.other, NOW), VERIFY_UNKNOWN_KEY);
+	CU_ASSERT_EQUAL(ask(&b, b.key, NOW + 1000), VERIFY_EXPIRED);
+	fleet_json_add_string(args, "path", "/etc/shadow");
+	CU_ASSERT_EQUAL(ask(&b, b.key, NOW), VERIFY_MALFORMED);
+	json_object_object_del(args, "path");
+	json_object_object_del(b.payload, "agentId");
+	fleet_json_add_string(b.payload, "agentId", "there");
+	CU_ASSERT_EQUAL(ask(&b, b.key, NOW), VERIFY_WRONG_AGENT);
+	bench_done(&b);
+}
+
 static void test_older_than_forgotten(void)
 {
 	struct bench b;
@@ -217,8 +256,9 @@ static void test_admins_key_comes_first(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {UNIT_TEST(test_each_refusal),
-		UNIT_TEST(test_altered_anywhere), UNIT_TEST(test_older_than_forgotten),
-		UNIT_TEST(test_first_key_is_pinned), UNIT_TEST(test_admins_key_comes_first), {0}};
+		UNIT_TEST(test_altered_anywhere), UNIT_TEST(test_queries_are_judged),
+		UNIT_TEST(test_older_than_forgotten), UNIT_TEST(test_first_key_is_pinned),
+		UNIT_TEST(test_admins_key_comes_first), {0}};
 
 	return unit_run((const struct unit_suite[]){{"host verify", tests}, {0}});
 }

@@ -196,6 +196,7 @@ int host_run(const struct host_config *config)
 	if (r < 0)
 		log_error("%s", err.message);
 	commands_free(&h);
+	queries_free(&h);
 	status_free(h.status);
 	peers_free(&h);
 	queue_done(&h.queue);

@@ -3,7 +3,8 @@
  *
  *   host.c      start, signals, reload, end
  *   peers.c     the socket: who may connect, frames in and out
- *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored */
+ *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored
+ *   queries.c   queries: what somebody wants to see of an app, answered once or not at all */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
 #include <event2/event.h>
@@ -16,10 +17,13 @@
 
 #define HOST_PEERS_MAX      16
 #define HOST_OPERATIONS_MAX 16 /* at a time */
+#define HOST_QUERIES_MAX    16 /* at a time */
+#define HOST_QUERY_MS       8000 /* the console waits a little longer */
 #define HOST_RECOVERIES_MAX 3  /* of one command, then it is told that nothing could be found out */
 
 struct peer;
 struct operation;
+struct query;
 struct host {
 	const struct host_config *config;
 	struct event_base *base;
@@ -30,6 +34,7 @@ struct host {
 	struct ledger *ledger;
 	struct queue queue;
 	struct operation *operations; /* running; list */
+	struct query *queries;        /* being answered; list */
 	struct status *status;
 	int lock_fd; /* held while this host or a child of it lives */
 
@@ -74,5 +79,10 @@ struct json_object *commands_running(const struct host *h);
 /* An audit event of the host's own. app_id, command_id: may be NULL. */
 void commands_event(struct host *h, const char *category, const char *app_id, const char *command_id,
 	const char *fmt, ...) FLEET_PRINTF(5, 6);
+
+/* ---- queries.c ---- */
+/* A `query` frame: exactly one `answer` follows, unless the peer or the host ends before. */
+void queries_take(struct host *h, uint64_t peer_id, struct json_object *frame);
+void queries_free(struct host *h);
 
 #endif

@@ -180,6 +180,11 @@ static void on_command(struct peer *p, struct json_object *frame)
 	commands_take(p->host, p->id, frame);
 }
 
+static void on_query(struct peer *p, struct json_object *frame)
+{
+	queries_take(p->host, p->id, frame);
+}
+
 static void on_stored(struct peer *p, struct json_object *frame)
 {
 	commands_stored(p->host, frame);
@@ -190,6 +195,7 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct peer *p, struct j
 	[FLEET_FRAME_KEYS] = on_keys,
 	[FLEET_FRAME_STATUS_REQUEST] = on_status_request,
 	[FLEET_FRAME_COMMAND] = on_command,
+	[FLEET_FRAME_QUERY] = on_query,
 	[FLEET_FRAME_STORED] = on_stored,
 };
 

@@ -1,7 +1,7 @@
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
 #include "fleet/limits.h"
-#include "fleet/message.h"
+#include "fleet/query.h"
 
 const char *verify_verdict_code(enum verify_verdict verdict)
 {
@@ -91,6 +91,33 @@ enum verify_verdict verify_command(const struct keys *keys, const struct ledger 
 		(void)fleet_error_set(err, -EBUSY, "%d commands are waiting here already",
 			FLEET_COMMANDS_OPEN_PER_AGENT_MAX);
 		return VERIFY_BUSY;
+	}
+	return VERIFY_OK;
+}
+
+enum verify_verdict verify_query(const struct keys *keys, const char *agent_id, int64_t now_ms, const char *jws,
+	struct json_object **ret_payload, struct fleet_error *err)
+{
+	int64_t expires_ms = 0;
+	enum verify_verdict verdict;
+
+	*ret_payload = NULL;
+	verdict = check_signature(keys, jws, ret_payload, err);
+	if (verdict != VERIFY_OK)
+		return verdict;
+	if (fleet_query_check(*ret_payload, err) < 0 ||
+		fleet_timestamp_parse(fleet_json_string(*ret_payload, "expiresAt"), &expires_ms) < 0)
+		return VERIFY_MALFORMED;
+	if (!str_equal(fleet_json_string(*ret_payload, "agentId"), agent_id)) {
+		(void)fleet_error_set(err, -EACCES, "the query is for agent '%s', this is '%s'",
+			fleet_json_string(*ret_payload, "agentId"), agent_id);
+		return VERIFY_WRONG_AGENT;
+	}
+	if (expires_ms <= now_ms) {
+		(void)fleet_error_set(err, -ETIME,
+			"the query expired at %s, and this server's clock says %s",
+			fleet_timestamp_format(expires_ms).text, fleet_timestamp_format(now_ms).text);
+		return VERIFY_EXPIRED;
 	}
 	return VERIFY_OK;
 }
