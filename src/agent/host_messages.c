@@ -196,6 +196,22 @@ static void on_progress(struct agent *a, struct json_object *message)
 	tell_console(a, FLEET_MESSAGE_COMMAND_PROGRESS, message);
 }
 
+/* To the console, as it is, under the names that the protocol has for it. */
+static void on_answer(struct agent *a, struct json_object *message)
+{
+	const struct fleet_json_field *fields = fleet_message_fields(FLEET_MESSAGE_QUERY_RESULT);
+	struct json_object *result = fleet_message_new(FLEET_MESSAGE_QUERY_RESULT);
+
+	for (size_t i = 0; fields[i].key; i++) {
+		struct json_object *value = fleet_json_get(message, fields[i].key);
+
+		if (value)
+			fleet_json_add(result, fields[i].key, json_object_get(value));
+	}
+	if (link_send(a->link, result) < 0)
+		log_debug("the console left before it heard the answer to its query");
+}
+
 static void on_host_error(struct agent *a FLEET_UNUSED, struct json_object *message)
 {
 	log_warn("the driver host refused a frame: %s: %s", fleet_json_string(message, "code"),
@@ -208,6 +224,7 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct agent *a, struct 
 	[FLEET_FRAME_ACCEPTED] = on_accepted,
 	[FLEET_FRAME_REFUSED] = on_refused,
 	[FLEET_FRAME_PROGRESS] = on_progress,
+	[FLEET_FRAME_ANSWER] = on_answer,
 	[FLEET_FRAME_RESULT] = agent_keep_result,
 	[FLEET_FRAME_EVENT] = agent_keep_event,
 	[FLEET_MESSAGE_ERROR] = on_host_error,

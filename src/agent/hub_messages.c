@@ -165,6 +165,26 @@ static void on_command(struct agent *a, struct json_object *message)
 	}
 }
 
+/* A query is passed on under the id that it came with, so that the answer names it by itself. Nothing of it is
+ * kept: whoever asked waits for some seconds and asks again. */
+static void on_query(struct agent *a, struct json_object *message)
+{
+	const char *id = fleet_json_string(message, "id");
+	struct json_object *frame = fleet_message_new(FLEET_FRAME_QUERY), *result;
+
+	json_object_object_del(frame, "id");
+	fleet_json_add_string(frame, "id", id);
+	fleet_json_add_string(frame, "jws", fleet_json_string(message, "jws"));
+	if (hostlink_send(a->host, frame) >= 0)
+		return;
+	result = fleet_message_new(FLEET_MESSAGE_QUERY_RESULT);
+	fleet_json_add_string(result, "refId", id);
+	fleet_json_add_string(result, "errorCode", "no-driver-host");
+	fleet_json_add_string(result, "message", "the driver host of this server is not there at the moment");
+	if (link_send(a->link, result) < 0)
+		log_debug("the console left before it heard that the driver host is not there");
+}
+
 static void on_reserved(struct agent *a, struct json_object *message)
 {
 	agent_hub_error(a, "not-supported", fleet_json_string(message, "id"), NULL, NULL,
@@ -194,8 +214,8 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct agent *a, struct 
 	[FLEET_MESSAGE_PUSH_CONFIG] = on_command,
 	[FLEET_MESSAGE_UPDATE_APP] = on_command,
 	[FLEET_MESSAGE_ROLLBACK_APP] = on_command,
-	[FLEET_MESSAGE_READ_CONFIG] = on_reserved,
-	[FLEET_MESSAGE_READ_LOGS] = on_reserved,
+	[FLEET_MESSAGE_READ_CONFIG] = on_query,
+	[FLEET_MESSAGE_READ_LOGS] = on_query,
 	[FLEET_MESSAGE_CANCEL] = on_reserved,
 	[FLEET_MESSAGE_REQUEST_HEARTBEAT] = on_request_heartbeat,
 	[FLEET_MESSAGE_ERROR] = on_error,

@@ -383,6 +383,37 @@ static void test_command_there_and_back(void)
 	scene_end();
 }
 
+static void test_query_there_and_back(void)
+{
+	struct json_object *query, *answer, *told;
+	const char *id;
+
+	scene_with_everybody();
+	query = command(FLEET_MESSAGE_READ_LOGS, fleet_uuid_new().text);
+	id = fleet_json_string(query, "id");
+	hub_send(&hub, json_object_get(query));
+	CU_ASSERT_TRUE_FATAL(LOOP_UNTIL(base, host_count("query") == 1));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(host_last("query"), "id"), id);
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(host_last("query"), "jws"), fleet_json_string(query, "jws"));
+	answer = frame(FLEET_FRAME_ANSWER, "{\"lines\":[{\"text\":\"ready\",\"priority\":6}],\"left\":3}");
+	fleet_json_add_string(answer, "refId", id);
+	host_send(answer);
+	CU_ASSERT_TRUE_FATAL(LOOP_UNTIL(base, hub_count(&hub, "queryResult") == 1));
+	told = hub_last(&hub, "queryResult");
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(told, "refId"), id);
+	CU_ASSERT_EQUAL(fleet_json_int(told, "left", 0), 3);
+	CU_ASSERT_EQUAL(json_object_array_length(fleet_json_array(told, "lines")), 1);
+	/* without a host it says so at once */
+	host_stop();
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_event(&hub, "driver host lost") != NULL));
+	hub_send(&hub, json_object_get(query));
+	CU_ASSERT_TRUE_FATAL(LOOP_UNTIL(base, hub_count(&hub, "queryResult") == 2));
+	CU_ASSERT_STRING_EQUAL(
+		fleet_json_string(hub_last(&hub, "queryResult"), "errorCode"), "no-driver-host");
+	json_object_put(query);
+	scene_end();
+}
+
 static void test_refused_command_is_told(void)
 {
 	static const char *const codes[] = {"bad-signature", "unknown-key", "wrong-agent", "expired",
@@ -580,7 +611,7 @@ static void test_bad_messages_are_answered(void)
 		{"{\"type\":\"ack\",\"id\":\"018f0000-0000-7000-8000-000000000001\",\"ts\":\"2026-01-31T23:"
 		 "59:59Z\",\"auditSeq\":-1}",
 			"invalid-message", "$.auditSeq"},
-		{"{\"type\":\"readLogs\",\"id\":\"018f0000-0000-7000-8000-000000000001\",\"ts\":\"2026-01-"
+		{"{\"type\":\"cancel\",\"id\":\"018f0000-0000-7000-8000-000000000001\",\"ts\":\"2026-01-"
 		 "31T23:59:59Z\",\"jws\":\"x\"}",
 			"not-supported", NULL},
 		{"not json", "invalid-message", NULL},
@@ -764,6 +795,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_registers_with_all_it_is),
 	UNIT_TEST(test_registers_without_a_host_and_again_with_it),
 	UNIT_TEST(test_command_there_and_back),
+	UNIT_TEST(test_query_there_and_back),
 	UNIT_TEST(test_refused_command_is_told),
 	UNIT_TEST(test_command_waits_for_a_lost_host),
 	UNIT_TEST(test_known_commands_are_not_given_twice),
