@@ -9,6 +9,7 @@ extern const char *const console_headers[]; /* on every answer */
 
 fleet_http_handler api_agents_list, api_agents_get, api_agents_ping, api_apps_list;
 fleet_http_handler api_restart_app, api_push_config, api_update_app, api_rollback_app;
+fleet_http_handler api_app_logs, api_app_config;
 fleet_http_handler api_commands_list, api_commands_get, api_commands_delete;
 fleet_http_handler api_audit_list;
 fleet_http_handler api_events, api_hub, api_healthz, api_readyz, api_version, api_static;

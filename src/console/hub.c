@@ -85,6 +85,7 @@ void hub_link_disown(struct hub_link *link, const char *why)
 				"agent offline: %s", why);
 	}
 	hub_pings_fail(link, why);
+	hub_queries_fail(link, why);
 	if (newcomer)
 		link_accept(hub, newcomer, link->agent_id);
 }
@@ -350,6 +351,7 @@ void hub_free(struct hub *hub)
 
 		link->owner = false;
 		hub_pings_fail(link, "the console is stopping");
+		hub_queries_fail(link, "the console is stopping");
 		link_end(link);
 	}
 	id_table_done(&hub->links);

@@ -8,13 +8,15 @@
 #include "console/config.h"
 #include "console/registry.h"
 #include "fleet/http_server.h"
+#include "fleet/query.h"
 
 #define HUB_CLAIM_MS     3000  /* for the first connection to prove that it lives */
 #define HUB_REGISTER_MS  15000 /* from the handshake to `register` */
 #define HUB_ACK_DELAY_MS 20    /* acks of a burst go together */
 #define HUB_STORE_RETRY_MS                                                                                   \
 	30000 /* after the store failed: the connection ends, and what was not acked comes again */
-#define HUB_PING_MS 5000
+#define HUB_PING_MS  5000
+#define HUB_QUERY_MS 10000
 
 struct hub_options {
 	struct event_base *base; /* borrowed, as are the others */
@@ -38,6 +40,15 @@ bool hub_ready(const char *agent_id, void *arg);
 int hub_send(const char *agent_id, struct json_object *message, void *arg);
 /* Asks for a heartbeat and answers req with it (200), or with 504. The agent is known. */
 void hub_ping(struct hub *hub, const char *agent_id, struct fleet_http_request *req);
+/* Asks the agent's server and calls back once: with the result (borrowed; its errorCode where the server refused
+ * or failed), or with NULL and why none came, after HUB_QUERY_MS at most; maybe before hub_query returns. */
+typedef void hub_answered(struct json_object *result, const char *why, void *arg);
+struct hub_query_request {
+	enum fleet_query query;
+	const char *agent_id, *app_id, *actor; /* borrowed, as is args */
+	struct json_object *args;
+};
+void hub_query(struct hub *hub, const struct hub_query_request *request, hub_answered *done, void *arg);
 /* Ends a connection from which nothing was heard; its agent is offline at once. */
 void hub_missed(struct agent *agent, int64_t silent_ms, void *arg);
 

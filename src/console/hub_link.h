@@ -16,6 +16,7 @@ struct hub {
 	unsigned refusals, refusals_left_out;
 };
 struct hub_ping;
+struct hub_query;
 
 struct hub_link {
 	unsigned refs;
@@ -38,7 +39,8 @@ struct hub_link {
 	/* a newcomer for the same agentId, held until this one has answered or not */
 	struct fleet_http_request *newcomer;
 	struct event *newcomer_timer;
-	struct hub_ping *pings; /* owned */
+	struct hub_ping *pings;     /* owned */
+	struct hub_query *queries; /* owned */
 };
 
 struct hub_link *hub_link_ref(struct hub_link *link);
@@ -59,5 +61,13 @@ void hub_on_message(struct fleet_ws *ws, const char *text, size_t len, void *arg
 /* hub_ping.c */
 void hub_pings_answer(struct hub_link *link, struct json_object *heartbeat);
 void hub_pings_fail(struct hub_link *link, const char *why);
+/* "agent-001 is offline: last heard of 3 min ago"; owned. */
+char *hub_offline_text(const struct hub *hub, const char *agent_id);
+
+/* hub_query.c */
+void hub_queries_answer(struct hub_link *link, struct json_object *result);
+/* The agent does not understand a message: true where it was a query. */
+bool hub_queries_refused(struct hub_link *link, struct json_object *error);
+void hub_queries_fail(struct hub_link *link, const char *why);
 
 #endif

@@ -359,10 +359,17 @@ static void handle_result(struct hub_link *link, struct json_object *message)
 	}
 }
 
+static void handle_query_result(struct hub_link *link, struct json_object *message)
+{
+	hub_queries_answer(link, message);
+}
+
 static void handle_error(struct hub_link *link, struct json_object *message)
 {
 	const char *command_id = fleet_json_string(message, "commandId");
 
+	if (hub_queries_refused(link, message))
+		return;
 	if (command_id && link->agent &&
 		commands_refused(link->hub->options.commands, link->agent_id, command_id,
 			fleet_json_string(message, "code"), fleet_json_string(message, "message")) < 0)
@@ -384,6 +391,7 @@ static const struct {
 	[FLEET_MESSAGE_COMMAND_ACCEPTED] = {handle_accepted, false},
 	[FLEET_MESSAGE_COMMAND_PROGRESS] = {handle_progress, false},
 	[FLEET_MESSAGE_COMMAND_RESULT] = {handle_result, false},
+	[FLEET_MESSAGE_QUERY_RESULT] = {handle_query_result, false},
 	[FLEET_MESSAGE_ERROR] = {handle_error, true},
 };
 

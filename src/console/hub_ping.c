@@ -73,21 +73,18 @@ void hub_pings_answer(struct hub_link *link, struct json_object *heartbeat)
 	fleet_http_reply_json(ping_take(ping), 200, body);
 }
 
-static void reply_offline(struct hub *hub, const char *agent_id, struct fleet_http_request *req)
+char *hub_offline_text(const struct hub *hub, const char *agent_id)
 {
 	const struct agent *agent = registry_get(hub->options.registry, agent_id);
 	const char *seen = agent ? fleet_json_string(agent->doc, "lastSeen") : NULL;
 	int64_t seen_ms;
 	char silent[32];
-	_cleanup_free_ char *why = NULL;
 
 	if (seen && fleet_timestamp_parse(seen, &seen_ms) == 0) {
 		fleet_duration_format(fleet_clock_wall_ms() - seen_ms, silent, sizeof(silent));
-		why = xasprintf("%s is offline: last heard of %s ago", agent_id, silent);
-	} else {
-		why = xasprintf("%s is offline", agent_id);
+		return xasprintf("%s is offline: last heard of %s ago", agent_id, silent);
 	}
-	reply_gone(req, agent_id, why);
+	return xasprintf("%s is offline", agent_id);
 }
 
 void hub_ping(struct hub *hub, const char *agent_id, struct fleet_http_request *req)
@@ -97,7 +94,9 @@ void hub_ping(struct hub *hub, const char *agent_id, struct fleet_http_request *
 	struct hub_ping *ping;
 
 	if (!link || !link->ready) {
-		reply_offline(hub, agent_id, req);
+		_cleanup_free_ char *why = hub_offline_text(hub, agent_id);
+
+		reply_gone(req, agent_id, why);
 		return;
 	}
 	message = fleet_message_new(FLEET_MESSAGE_REQUEST_HEARTBEAT);

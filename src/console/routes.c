@@ -9,6 +9,8 @@ const struct fleet_http_route console_routes[] = {
 	{"POST", "/api/agents/:agentId/update-app", api_update_app, ACCESS_OPERATOR},
 	{"POST", "/api/agents/:agentId/rollback-app", api_rollback_app, ACCESS_OPERATOR},
 	{"POST", "/api/agents/:agentId/ping", api_agents_ping, ACCESS_OPERATOR},
+	{"GET", "/api/agents/:agentId/apps/:appId/logs", api_app_logs, ACCESS_VIEWER},
+	{"GET", "/api/agents/:agentId/apps/:appId/config", api_app_config, ACCESS_VIEWER},
 	{"GET", "/api/apps", api_apps_list, ACCESS_VIEWER},
 	{"GET", "/api/commands", api_commands_list, ACCESS_VIEWER},
 	{"GET", "/api/commands/:commandId", api_commands_get, ACCESS_VIEWER},

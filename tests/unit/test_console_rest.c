@@ -348,6 +348,130 @@ static void test_a_push_becomes_edits(void)
 	world_free(w);
 }
 
+/* Asks, and lets the agent answer with these members; the status of it. */
+static int ask_server(struct world *w, struct fake_agent *a, const char *path, const char *type,
+	const char *members, struct json_object **ret_payload)
+{
+	struct evhttp_connection *conn =
+		evhttp_connection_base_new(w->f.base, NULL, "127.0.0.1", console_port(w->console));
+	struct evhttp_request *req = evhttp_request_new(world_on_answer, w);
+	struct json_object *query, *answer, *more = json_tokener_parse(members);
+	const char *jws;
+
+	world_forget_answer(w);
+	(void)evhttp_add_header(evhttp_request_get_output_headers(req), "Host", "localhost");
+	CU_ASSERT_EQUAL(evhttp_make_request(conn, req, EVHTTP_REQ_GET, path), 0);
+	query = agent_hear(a, type);
+	jws = fleet_json_string(query, "jws");
+	CU_ASSERT_EQUAL(fleet_jws_verify(&w->console->key, 1, jws, strlen(jws), ret_payload, NULL), 0);
+	CU_ASSERT_EQUAL(fleet_query_check(*ret_payload, NULL), 0);
+	answer = fleet_message_new(FLEET_MESSAGE_QUERY_RESULT);
+	fleet_json_add_string(answer, "refId", fleet_json_string(query, "id"));
+	json_object_object_foreach (more, key, value) {
+		fleet_json_add(answer, key, json_object_get(value));
+	}
+	json_object_put(more);
+	agent_send(a, answer);
+	CU_ASSERT(fixture_wait(&w->f, fixture_is_set, &w->answered));
+	evhttp_connection_free(conn);
+	return w->status;
+}
+
+static void test_servers_are_asked(void)
+{
+	static const struct {
+		const char *path, *type, *args, *members;
+		int status;
+		const char *said;
+	} cases[] = {
+		{AGENT "/apps/app-a/logs", "readLogs", "{\"lines\":50}",
+			"{\"lines\":[{\"time\":\"2026-01-31T23:59:59.123Z\",\"priority\":6,\"text\":\"up\"}],"
+			"\"left\":2,\"driver\":\"simulated\"}",
+			200, "\"text\":\"up\""},
+		{AGENT "/apps/app-a/logs?lines=200&since=2026-01-31T23:59:59Z", "readLogs",
+			"{\"lines\":200,\"since\":\"2026-01-31T23:59:59.000Z\"}", "{\"lines\":[]}", 200,
+			"\"lines\":[]"},
+		{AGENT "/apps/app-b/config", "readConfig", "{\"file\":\"main\"}",
+			"{\"settings\":[{\"key\":\"a\",\"type\":\"string\",\"masked\":true}],\"file\":"
+			"\"main\"}",
+			200, "\"masked\":true"},
+		{AGENT "/apps/app-b/config?file=tls", "readConfig", "{\"file\":\"tls\"}",
+			"{\"errorCode\":\"invalid-settings\",\"message\":\"no such file\"}", 404,
+			"no such file"},
+		{AGENT "/apps/app-a/logs", "readLogs", "{\"lines\":50}",
+			"{\"errorCode\":\"not-allowed-by-server\",\"message\":\"the admin says no\"}", 422,
+			"the admin says no"},
+		{AGENT "/apps/app-a/logs", "readLogs", "{\"lines\":50}",
+			"{\"errorCode\":\"driver-failed\",\"message\":\"it crashed\"}", 502, "it crashed"},
+		{AGENT "/apps/app-a/logs", "readLogs", "{\"lines\":50}", "{\"errorCode\":\"no-driver-host\"}",
+			503, "did not say why"},
+	};
+	struct world *w = world_new(NULL);
+	struct fake_agent a;
+
+	agent_join(&a, w, "agent-001");
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		_cleanup_json_ struct json_object *payload = NULL, *args = json_tokener_parse(cases[i].args);
+		int status = ask_server(w, &a, cases[i].path, cases[i].type, cases[i].members, &payload);
+
+		CU_ASSERT_EQUAL(status, cases[i].status);
+		CU_ASSERT_PTR_NOT_NULL(strstr(w->body, cases[i].said));
+		if (status != cases[i].status || !strstr(w->body, cases[i].said))
+			printf("# %s: %d %s\n", cases[i].path, status, w->body);
+		CU_ASSERT(json_object_equal(fleet_json_object(payload, "args"), args));
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(payload, "agentId"), "agent-001");
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(payload, "actor"), "operator@api");
+	}
+	/* asked of nobody */
+	CU_ASSERT_EQUAL(world_get(w, AGENT "/apps/app-z/logs"), 404);
+	CU_ASSERT(problem(w, "app-not-found"));
+	CU_ASSERT_EQUAL(world_get(w, "/api/agents/nobody/apps/app-a/logs"), 404);
+	CU_ASSERT_EQUAL(world_get(w, AGENT "/apps/app-a/logs?lines=0"), 400);
+	CU_ASSERT_EQUAL(world_get(w, AGENT "/apps/app-a/logs?lines=201"), 400);
+	CU_ASSERT_EQUAL(world_get(w, AGENT "/apps/app-a/logs?since=yesterday"), 400);
+	CU_ASSERT_EQUAL(world_get(w, AGENT "/apps/app-a/config?file=..%2Fx"), 400);
+	agent_done(&a);
+	CU_ASSERT(world_becomes(w, AGENT, "isOnline", "false"));
+	CU_ASSERT_EQUAL(world_get(w, AGENT "/apps/app-a/logs"), 504);
+	CU_ASSERT(problem(w, "unavailable"));
+	/* what was asked left no trace */
+	CU_ASSERT_EQUAL(world_get(w, "/api/commands"), 200);
+	CU_ASSERT_EQUAL(json_object_array_length(w->json), 0);
+	world_free(w);
+}
+
+/* An agent of an earlier version says that it does not know the message; one that goes away says nothing. */
+static void test_servers_that_do_not_answer(void)
+{
+	struct world *w = world_new(NULL);
+	struct fake_agent a;
+
+	agent_join(&a, w, "agent-001");
+	for (int round = 0; round < 2; round++) {
+		struct evhttp_connection *conn =
+			evhttp_connection_base_new(w->f.base, NULL, "127.0.0.1", console_port(w->console));
+		struct evhttp_request *req = evhttp_request_new(world_on_answer, w);
+		struct json_object *error;
+
+		world_forget_answer(w);
+		(void)evhttp_add_header(evhttp_request_get_output_headers(req), "Host", "localhost");
+		CU_ASSERT_EQUAL(evhttp_make_request(conn, req, EVHTTP_REQ_GET, AGENT "/apps/app-a/logs"), 0);
+		error = fleet_message_new(FLEET_MESSAGE_ERROR);
+		fleet_json_add_string(error, "refId", fleet_json_string(agent_hear(&a, "readLogs"), "id"));
+		fleet_json_add_string(error, "code", "not-supported");
+		fleet_json_add_string(error, "message", "this agent's version does not do that yet");
+		if (round == 0)
+			agent_send(&a, error);
+		else
+			agent_done(&a), json_object_put(error);
+		CU_ASSERT(fixture_wait(&w->f, fixture_is_set, &w->answered));
+		CU_ASSERT_EQUAL(w->status, round == 0 ? 502 : 504);
+		CU_ASSERT_PTR_NOT_NULL(strstr(w->body, round == 0 ? "does not do that yet" : "went offline"));
+		evhttp_connection_free(conn);
+	}
+	world_free(w);
+}
+
 static void test_idempotency_keys(void)
 {
 	static const char *const key[] = {"Idempotency-Key", "k-1", NULL};
@@ -567,6 +691,8 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_deep_values_do_not_outgrow_their_command),
 	UNIT_TEST(test_an_offline_agents_commands_wait),
 	UNIT_TEST(test_a_push_becomes_edits),
+	UNIT_TEST(test_servers_are_asked),
+	UNIT_TEST(test_servers_that_do_not_answer),
 	UNIT_TEST(test_idempotency_keys),
 	UNIT_TEST(test_keys_and_roles_over_http),
 	UNIT_TEST(test_pages_from_elsewhere_change_nothing),
