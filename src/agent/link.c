@@ -9,21 +9,23 @@
 #define IDLE_PING_MS       15000
 #define DEAD_MS            45000
 #define CONNECT_TIMEOUT_MS 20000
+#define STEADY_MS          5000
 
 struct link {
 	struct event_base *base;
 	const struct link_events *events;
 	void *arg;
 	char *console_url, *hub_url, *api_key, *user_agent;
-	int64_t idle_ping_ms, dead_ms, connect_timeout_ms;
+	int64_t idle_ping_ms, dead_ms, connect_timeout_ms, steady_ms;
 	int64_t (*wait_ms)(int64_t wait_ms);
 	struct fleet_ws *ws;
 	struct evdns_base *dns; /* while connecting: it holds buffers that an idle agent does not need */
 	struct fleet_backoff backoff;
 	struct event *retry, *liveness;
 	int64_t last_sent_ms, opened_ms;
+	int64_t registered_ms; /* on this connection; 0: not yet */
 	bool open, closing;
-	char last_why[512]; /* the failure that was logged last; "" since a registration */
+	char last_why[512]; /* the failure that was logged last; "" since a registration that lasted */
 };
 
 static struct timeval to_timeval(int64_t ms)
@@ -101,6 +103,16 @@ static void tell_failure(struct link *link, bool was_open, const char *why)
 		why);
 }
 
+/* A registration that lasted is the success after which the table of waits begins anew. */
+static void judge_registration(struct link *link)
+{
+	if (link->registered_ms && fleet_clock_monotonic_ms() - link->registered_ms >= link->steady_ms) {
+		fleet_backoff_reset(&link->backoff);
+		link->last_why[0] = '\0';
+	}
+	link->registered_ms = 0;
+}
+
 /* The one way out of a connection or an attempt: tells, and sets the next attempt. */
 static void lose(struct link *link, const char *why)
 {
@@ -115,6 +127,7 @@ static void lose(struct link *link, const char *why)
 		link->events->closed(link->arg);
 		return;
 	}
+	judge_registration(link);
 	tell_failure(link, was_open, why);
 	wait_ms = fleet_backoff_next_ms(&link->backoff);
 	if (link->wait_ms)
@@ -209,6 +222,7 @@ int link_new(struct event_base *base, const struct link_options *options, const 
 	link->dead_ms = options->dead_ms ? options->dead_ms : DEAD_MS;
 	link->connect_timeout_ms =
 		options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+	link->steady_ms = options->steady_ms ? options->steady_ms : STEADY_MS;
 	link->wait_ms = options->wait_ms;
 	link->retry = evtimer_new(base, on_retry, link);
 	link->liveness = evtimer_new(base, on_liveness, link);
@@ -229,9 +243,9 @@ void link_start(struct link *link)
 
 void link_registered(struct link *link)
 {
-	fleet_backoff_reset(&link->backoff);
 	drop_dns(link); /* not earlier: a failure may be told from within its own callback */
-	link->last_why[0] = '\0';
+	if (!link->registered_ms)
+		link->registered_ms = fleet_clock_monotonic_ms();
 }
 
 bool link_is_open(const struct link *link)

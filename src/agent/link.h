@@ -13,7 +13,7 @@ struct link_options { /* copied */
 	const char *api_key; /* NULL: none is sent */
 	const char *agent_version;
 	/* 0: the defaults. Tests use shorter ones. */
-	int64_t idle_ping_ms, dead_ms, connect_timeout_ms;
+	int64_t idle_ping_ms, dead_ms, connect_timeout_ms, steady_ms;
 	int64_t (*wait_ms)(int64_t wait_ms); /* what becomes of each wait; NULL: it is waited for */
 };
 struct link_events {
@@ -29,7 +29,8 @@ struct link_events {
 int link_new(struct event_base *base, const struct link_options *options, const struct link_events *events,
 	void *arg, struct link **ret, struct fleet_error *err) FLEET_MUST_CHECK;
 void link_start(struct link *link);
-/* The console has taken our registration: the next loss starts the table of waits over. */
+/* The console has taken our registration. A connection that then lasts starts the table of waits over when it
+ * is lost; a console that takes registrations only to hang up is no reason to come back at once. */
 void link_registered(struct link *link);
 bool link_is_open(const struct link *link);
 /* Sends a message, whose envelope is there; -ENOTCONN, -ENOBUFS. takes_message is freed in any case. */
