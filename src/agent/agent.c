@@ -99,7 +99,7 @@ static void on_hub_lost(bool was_open FLEET_UNUSED, const char *why, int64_t ret
 {
 	struct agent *a = arg;
 
-	a->register_sent = a->registered = a->greeted = false;
+	a->register_sent = a->registered = a->greeted = a->spool_renewed = false;
 	(void)event_del(a->register_patience); /* cannot fail */
 	heartbeat_stop(a->heartbeat);
 	outbox_close(&a->outbox);

@@ -31,6 +31,7 @@ struct agent {
 	struct json_object *console_keys; /* owned array: as `registered` said; NULL before */
 
 	bool link_started, register_sent, registered, greeted;
+	bool spool_renewed; /* since this connection began */
 	int64_t register_sent_ms; /* wall clock */
 	bool clock_known;
 	int64_t clock_offset_ms;

@@ -60,11 +60,16 @@ static bool spool_is_older_than_console(struct agent *a, int64_t console_seq)
 
 	if (console_seq <= ours)
 		return false;
+	if (a->spool_renewed) { /* it says so of every spool: another one would not help */
+		link_drop(a->link, "the console claims to have audit events that were never made here");
+		return true;
+	}
 	if (spool_renew(a->spool, &err) < 0) {
 		log_error("cannot renew the spool, whose events the console would take for old ones: %s",
 			err.message);
 		return true;
 	}
+	a->spool_renewed = true;
 	log_warn("the console has audit events up to %lld, this spool only numbered %lld: it was put back to "
 		 "an earlier "
 		 "state and goes on under a new id",

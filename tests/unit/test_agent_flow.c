@@ -597,6 +597,18 @@ static void test_restored_spool_gets_a_new_id(void)
 	scene_end();
 }
 
+static void test_a_console_that_claims_every_spool_is_left(void)
+{
+	scene_with_everybody();
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub.audit_seq >= 1));
+	hub.claims_all = true;
+	hub_forget(&hub);
+	fleet_ws_close(hub.ws, 1012, "restarting");
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub.closed == 2));
+	CU_ASSERT_EQUAL(hub_count(&hub, "register"), 2); /* of the spool, and of the one new spool */
+	scene_end();
+}
+
 static void test_bad_messages_are_answered(void)
 {
 	static const struct {
@@ -802,6 +814,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_result_survives_console_and_agent),
 	UNIT_TEST(test_events_wait_for_the_console),
 	UNIT_TEST(test_restored_spool_gets_a_new_id),
+	UNIT_TEST(test_a_console_that_claims_every_spool_is_left),
 	UNIT_TEST(test_bad_messages_are_answered),
 	UNIT_TEST(test_tells_problems_once),
 	UNIT_TEST(test_long_descriptions_are_cut),

@@ -18,6 +18,7 @@ struct hub {
 	int refuse_status; /* answer the handshake with this; 0: take it */
 	bool silent;       /* take the connection and answer nothing */
 	bool no_acks;
+	bool claims_all;      /* says it has events of whatever spool registers */
 	int64_t audit_seq;    /* what `registered` says it has; also the highest it has seen without a gap */
 	int64_t heartbeat_ms; /* 0: not said */
 	bool registered_without_keys;
@@ -59,7 +60,7 @@ static void hub_answer_register(struct hub *hub, struct json_object *message)
 		hub->audit_seq = 0; /* another spool, another count */
 	(void)snprintf(hub->spool_id, sizeof(hub->spool_id), "%s", fleet_json_string(message, "spoolId"));
 	fleet_json_add_string(registered, "serverTime", fleet_timestamp_now().text);
-	fleet_json_add_int(registered, "auditSeq", hub->audit_seq);
+	fleet_json_add_int(registered, "auditSeq", hub->claims_all ? INT64_C(1) << 40 : hub->audit_seq);
 	if (hub->heartbeat_ms)
 		fleet_json_add_int(registered, "heartbeatIntervalMs", hub->heartbeat_ms);
 	hub_send(hub, registered);
