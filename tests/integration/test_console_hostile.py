@@ -501,6 +501,12 @@ class Faithful:
 
     def connection(self):
         agent = Agent(self.console, "a1", spool=self.spool)
+        try:
+            self.serve(agent)
+        finally:
+            agent.close()
+
+    def serve(self, agent):
         held = agent.register(running=[c for c in self.runs if c not in self.results])["auditSeq"]
         self.events = {n: e for n, e in self.events.items() if n > held}
         for number, event in self.events.items():
@@ -520,7 +526,6 @@ class Faithful:
             elif message["type"] == "ack":
                 self.acked.update(message["resultIds"])
                 self.events = {n: e for n, e in self.events.items() if n > message.get("auditSeq", 0)}
-        agent.close()
 
     def take(self, agent, command):
         identity = command["commandId"]
@@ -555,8 +560,10 @@ def test_kill_at_many_moments():
             time.sleep(0.005)
 
     with Console() as console:
-        Agent(console, "a1").register()
         faithful = Faithful(console)
+        first = Agent(console, "a1", spool=faithful.spool)
+        first.register()  # so that the console knows it and its apps
+        first.close()
         workers = [Worker(faithful.run), Worker(post, console), Worker(post, console)]
         for _ in range(8):
             time.sleep(rng.random() * 0.4)
@@ -569,7 +576,11 @@ def test_kill_at_many_moments():
         check(len(accepted) > 20, f"only {len(accepted)} commands")
         equal({len(ids) for ids in accepted.values()}, {1}, "commands of one key")
         ids = [next(iter(i)) for i in accepted.values()]
-        wait_for("end of every command", lambda: all(state(console, c) == "succeeded" for c in ids))
+        try:
+            wait_for("end of every command", lambda: all(state(console, c) == "succeeded" for c in ids))
+        except AssertionError as error:
+            left = collections.Counter(state(console, c) for c in ids)
+            raise AssertionError(f"{error}: {left}; {workers[0].error!r}; {console.log()[-1500:]}") from error
         wait_for("ack of every event", lambda: not faithful.events)
         faithful.done = True
         workers[0].finish()
