@@ -190,6 +190,8 @@ int cmd_apps_config(const struct cli_args *args)
 	if (settings_parse(args, stdin, &settings, &err) < 0)
 		return cli_usage_fail(args, &err);
 	count = json_object_array_length(settings.keys);
+	if (!count && !restore && !request.dry_run && !cli_args_has(args, "wait"))
+		return apps_config_list(args);
 	if (!count && !restore)
 		(void)fleet_error_set(&err, -EINVAL,
 			"Nothing to change: --set KEY=VALUE, --unset KEY or --restore ID is missing");

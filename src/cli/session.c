@@ -132,8 +132,11 @@ static void tell_not_found(
 {
 	size_t len = strlen(type);
 	bool app = len >= 13 && str_equal(type + len - 13, "app-not-found");
+	bool other = len >= 10 && str_equal(type + len - 10, "/not-found");
 
-	if (app && about->agent_id && about->app_id)
+	if (other && about->agent_id && !str_empty(detail)) /* neither agent nor app: the sentence names it */
+		output_line(stderr, "%s", detail);
+	else if (app && about->agent_id && about->app_id)
 		tell_no_app(s, about->agent_id, about->app_id);
 	else if (about->agent_id)
 		tell_no_agent(s, about->agent_id);

@@ -40,6 +40,12 @@ static const struct cli_option config_options[] = {
 	WAIT_OPTIONS,
 	{0},
 };
+static const struct cli_option logs_options[] = {
+	{"lines", "N", "how many, the newest (default 50, at most 200)", 0},
+	{"since", "TIME", "only since then: 10m ago, or 2026-01-31T23:59:59Z", 0},
+	{"json", NULL, "JSON instead of text", 0},
+	{0},
+};
 static const struct cli_option update_options[] = {
 	{"version", "VERSION", "target version", CLI_REQUIRED},
 	{"artifact", "URL", "where the agent downloads it", CLI_REQUIRED},
@@ -104,14 +110,20 @@ static const struct cli_command apps[] = {
 		.run = cmd_apps_restart,
 		.more = exit_codes},
 	{.name = "config",
-		.summary = "Change an app's settings",
+		.summary = "Show or change an app's settings",
 		.words = {"AGENT", "APP"},
 		.options = config_options,
 		.run = cmd_apps_config,
-		.more = "Keys: a.b is b inside a; a\\.b is one name with a dot; list[0] an element, list[+] "
+		.more = "Without anything to change it lists the settings; secrets stay on the server.\n\n"
+			"Keys: a.b is b inside a; a\\.b is one name with a dot; list[0] an element, list[+] "
 			"appends.\n"
 			"Example: fleetctl apps config agent-001 app-b --set LogLevel=Debug --wait\n\n"
 			"Exit codes: as fleetctl apps restart --help.\n"},
+	{.name = "logs",
+		.summary = "The last lines of an app's log",
+		.words = {"AGENT", "APP"},
+		.options = logs_options,
+		.run = cmd_apps_logs},
 	{.name = "update",
 		.summary = "Update an app to another version",
 		.words = {"AGENT", "APP"},

@@ -59,6 +59,7 @@ PUSHED = command("push-config", "succeeded", success=True, appStatus="running", 
 CONFIG = ["apps", "config", "agent-001", "app-a"]
 RESTART = ["apps", "restart", "agent-001", "app-a"]
 UPDATE = ["apps", "update", "agent-001", "app-a", "--version", "2.1.0", "--artifact", "https://x/a.tgz"]
+READS = "GET /api/agents/agent-001/apps/app-a/"
 POST_RESTART = "POST /api/agents/agent-001/restart-app"
 POST_CONFIG = "POST /api/agents/agent-001/push-config"
 POST_UPDATE = "POST /api/agents/agent-001/update-app"
@@ -332,7 +333,32 @@ CASES = [
      "", re.compile(r"The console answered 200, but not with JSON: .*\. Is http://127.0.0.1:\d+ a Fleet console\?\n"), 1),
     ("an answer that is no list", ["agents", "list"], {"GET /api/agents": Answer(body={"a": 1})},
      "", "The console answered with something else than a list. Is {url} a Fleet console?\n", 1),
-    ("no settings at all", CONFIG, {},
+    ("apps logs", ["apps", "logs", "agent-001", "app-a"],
+     {READS + "logs?lines=50": Answer(body={"lines": [
+         {"text": "no time\x1b[2J"}, {"priority": 3, "text": "bad"}, {"priority": 4, "text": "hm"},
+         {"priority": 6, "text": "fine"}], "left": 12, "driver": "x"})},
+     "no time?[2J\nerror: bad\nwarning: hm\nfine\n", "12 older lines left out: no room in one answer.\n", 0),
+    ("apps logs of an app that says nothing", ["apps", "logs", "agent-001", "app-a", "--lines", "3", "--since",
+                                                "2026-01-31T23:59:59Z"],
+     {READS + "logs?lines=3&since=2026-01-31T23%3A59%3A59.000Z": Answer(body={"lines": []})},
+     "", "No log lines since then.\n", 0),
+    ("apps logs that are too many", ["apps", "logs", "agent-001", "app-a", "--lines", "201"], {},
+     "", re.compile(r".*--lines.*200.*\n  How it is meant: fleetctl apps logs --help\n"), 2),
+    ("apps logs since no time", ["apps", "logs", "agent-001", "app-a", "--since", "noon"], {},
+     "", "--since takes how long ago, such as 10m, or a time such as 2026-01-31T23:59:59Z, not 'noon'.\n"
+     "  How it is meant: fleetctl apps logs --help\n", 2),
+    ("apps config lists settings", CONFIG + ["--file", "tls"],
+     {READS + "config?file=tls": Answer(body={"file": "tls", "driver": "json-config", "hash": "sha256:00", "settings": [
+         {"key": "a.b", "type": "string", "value": "x\ny\x1b[2J"}, {"key": "password", "type": "string", "masked": True},
+         {"key": "c", "type": "string", "value": ""}, {"key": "d", "type": "integer", "value": "7"},
+         {"key": "e", "type": "string", "value": "日" * 60}], "left": 1})},
+     re.compile(r"KEY +VALUE +TYPE\na\.b +x\?y\?\[2J +string\npassword +\(hidden\) +string\nc +\"\" +string\n"
+                r"d +7 +integer\ne +日{40}\.\.\. +string\nFile tls \(json-config\), sha256:00, read \n"),
+     "1 setting left out: no room in one answer.\n", 0),
+    ("apps config that may not be read", CONFIG,
+     {READS + "config": problem(422, "not-allowed-by-server", "this server's admin does not allow read-config")},
+     "", re.compile(".*this server's admin does not allow read-config.*\n"), 1),
+    ("no settings at all", CONFIG + ["--wait"], {},
      "", "Nothing to change: --set KEY=VALUE, --unset KEY or --restore ID is missing.\n"
      "  How it is meant: fleetctl apps config --help\n", 2),
     ("settings and a restore", CONFIG + ["--set", "a=1", "--restore", "7c31e0"], {},
