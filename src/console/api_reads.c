@@ -73,7 +73,8 @@ static void ask(struct console *console, struct fleet_http_request *req, enum fl
 	struct json_object *args, const char *const *members)
 {
 	const struct agent *agent = api_find_agent(console, req);
-	const char *app_id = fleet_http_param(req, "appId");
+	const char *app_id =
+		agent ? fleet_http_param(req, "appId") : NULL; /* without it req was answered: gone */
 	struct reading *reading;
 
 	if (!agent || !api_check_app(req, agent, app_id))
