@@ -354,6 +354,50 @@ def test_two_for_one_id():
         check("jws" in answering.finish(), "the living one still gets its commands")
 
 
+def test_what_is_not_there():
+    """Every route that names an agent, with one that is none, and with an app that is none."""
+    with Console() as console:
+        Agent(console, "a1").register()
+        for agent, app, kind in (("nobody", "app-a", "agent-not-found"), ("a1", "app-z", "app-not-found")):
+            answers = [console.get(f"/api/agents/{agent}/apps/{app}/{what}") for what in ("logs", "config")]
+            answers += [console.ask("POST", f"/api/agents/{agent}/{what}", {"appId": app, **more}) for what, more in (
+                ("restart-app", {}), ("rollback-app", {}), ("push-config", {"settings": {"a": 1}}),
+                ("update-app", {"version": "1", "artifactUrl": "http://h/x"}))]
+            if agent == "nobody":
+                answers += [console.get("/api/agents/nobody"), console.ask("POST", "/api/agents/nobody/ping")]
+            for answer in answers:
+                equal(answer.status, 404, repr(answer))
+                check(answer.json["type"].endswith(kind), repr(answer))
+
+
+def test_questions_to_servers_that_lie():
+    with Console() as console:
+        agent = Agent(console, "a1")
+        agent.register()
+        for members, status in (({"lines": []}, 200), ({"errorCode": "x", "message": "m" * 4000}, 502),
+                                ({"errorCode": "busy"}, 503)):
+            question = Worker(console.get, "/api/agents/a1/apps/app-a/logs")
+            asked = agent.hear_until("readLogs")["id"]
+            agent.say("queryResult", refId=new_id(), lines=[])
+            agent.say("queryResult", refId=asked, lines=[{"text": 1}])
+            equal(agent.hear_until("error")["code"], "invalid-message", "an answer at fault")
+            agent.say("queryResult", refId=asked, **members)
+            agent.say("queryResult", refId=asked, **members)  # twice
+            agent.say("error", refId=asked, code="x", message="and once more")
+            equal(question.finish().status, status, str(members)[:40])
+        for _ in range(5):  # who asked leaves; then the answer comes
+            client = console.connect()
+            client.sendall(b"GET /api/agents/a1/apps/app-a/config HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            asked = agent.hear_until("readConfig")["id"]
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            agent.say("queryResult", refId=asked, settings=[{"key": "a", "type": "string", "value": "b"}])
+        crowd = [Worker(console.get, "/api/agents/a1/apps/app-a/logs") for _ in range(30)]
+        agent.hear_until("readLogs")
+        agent.vanish()  # with many questions open
+        equal({w.finish().status for w in crowd}, {504}, "answers to those who wait for an agent that left")
+
+
 # ---- leaving, and not reading ----
 
 def test_leaving_at_every_moment():
