@@ -174,7 +174,9 @@ void fleet_http_conn_on_closed(struct evhttp_connection *evcon, fleet_http_close
 {
 	struct fleet_http_conn *conn = find(evhttp_connection_get_bufferevent(evcon));
 
-	conn->on_closed = on_closed_fn; /* it is known: a request has come */
+	if (!conn)
+		abort(); /* a request has come on it, so it was found before */
+	conn->on_closed = on_closed_fn;
 	conn->arg = arg;
 }
 
