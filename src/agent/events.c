@@ -120,6 +120,7 @@ void agent_keep_result(struct agent *a, struct json_object *frame)
 		fleet_json_bool(frame, "success", false) ? "succeeded" : "failed");
 	say_stored(a, id);
 	outbox_kick(&a->outbox);
+	heartbeat_now(a->heartbeat);
 }
 
 void agent_spool_drained(struct agent *a)

@@ -23,6 +23,7 @@ struct heartbeat {
 	bool periodic;            /* and so does the heartbeat that was due */
 	struct json_object *apps; /* owned array: as last known */
 	char stale[256];          /* why their status is not known now; "" it is */
+	bool once_more;           /* ask again after the answer that is on its way */
 };
 
 static void set_timer(struct event *timer, int64_t ms)
@@ -179,6 +180,16 @@ void heartbeat_stop(struct heartbeat *h)
 		h->was_late = true;
 }
 
+void heartbeat_now(struct heartbeat *h)
+{
+	if (!h->running)
+		return;
+	/* An answer that is on its way may have been looked up before the change. */
+	h->once_more = h->asked.text[0] != '\0';
+	h->periodic = true;
+	ask(h);
+}
+
 int heartbeat_request(struct heartbeat *h, const char *ref_id)
 {
 	if (h->waiting_count == WAITING_MAX)
@@ -238,6 +249,11 @@ void heartbeat_status(struct heartbeat *h, const char *ref_id, struct json_objec
 		h->periodic = true;
 	h->was_late = false;
 	answer(h);
+	if (h->once_more && h->running) {
+		h->once_more = false;
+		h->periodic = true;
+		ask(h);
+	}
 }
 
 void heartbeat_host_lost(struct heartbeat *h, const char *why)

@@ -24,6 +24,9 @@ void heartbeat_free(struct heartbeat *h);
 /* Registered: one at once, then every interval; seq counts from 1 again. Also changes the interval. */
 void heartbeat_start(struct heartbeat *h, int64_t interval_ms);
 void heartbeat_stop(struct heartbeat *h);
+/* Something has just changed (a command ended): one as soon as the host has answered, so that nobody is shown
+ * for a whole interval what is no longer so. */
+void heartbeat_now(struct heartbeat *h);
 /* requestHeartbeat: one as soon as the host has answered, with ref_id. -ENOBUFS past a few that wait. */
 int heartbeat_request(struct heartbeat *h, const char *ref_id) FLEET_MUST_CHECK;
 

@@ -69,7 +69,7 @@ static int read_settings(
 	if (r == -EINVAL && !content->exists)
 		return 0; /* to this format nothing at all is malformed; a file that is not there says nothing
 			   */
-	return r < 0 ? fleet_error_wrap(err, "cannot read %s", p->file->path) : 0;
+	return r < 0 ? fleet_error_wrap(err, "cannot read %s with %s", p->file->path, p->file->driver) : 0;
 }
 
 static int read_now(struct push *p, struct settings *ret)
@@ -194,7 +194,8 @@ static int make_edited(struct push *p, const struct settings *now, struct settin
 		r = fleet_error_set(&err, -EFBIG, "%s would be %zu bytes long, at most %u are handled",
 			p->file->path, bytes.len, FLEET_CONFIG_FILE_MAX);
 	if (r < 0) {
-		op_fail(p->op, op_driver_code(r, "invalid-settings"), "%s", err.message);
+		op_fail(p->op, op_driver_code(r, "invalid-settings"), "cannot change %s with %s: %s", p->file->path,
+			p->file->driver, err.message);
 		return r;
 	}
 	p->after.data = fleet_buffer_take(&bytes, &p->after.len);
