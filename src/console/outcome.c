@@ -4,6 +4,8 @@
 #include "fleet/limits.h"
 
 #define KEYS_SHOWN_MAX 20
+#define SECRET_LEN_SURE                                                                                      \
+	8 /* a value as long as this is taken out wherever it stands, a shorter one as a word */
 #define SECRET_LEN_MIN 4 /* shorter values ("on", "7") are words of any sentence */
 
 struct words {
@@ -50,15 +52,33 @@ static void add_keys(
 	fleet_buffer_add_string(out, after);
 }
 
+static bool is_word_byte(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c & 0x80) != 0;
+}
+
+/* A short value can be a part of any word: "exit" must not make "***ed" of "exited". */
+static bool is_told(const char *start, const char *hit, size_t len)
+{
+	return len >= SECRET_LEN_SURE ||
+	       ((hit == start || !is_word_byte(hit[-1])) && !is_word_byte(hit[len]));
+}
+
 static char *replace_all(const char *text, const char *what, const char *with)
 {
 	struct fleet_buffer out = FLEET_BUFFER_INIT;
-	const char *hit;
+	const char *hit, *start = text;
+	size_t len = strlen(what);
 
 	while ((hit = strstr(text, what))) {
+		bool told = is_told(start, hit, len);
+
 		fleet_buffer_add(&out, text, (size_t)(hit - text));
-		fleet_buffer_add_string(&out, with);
-		text = hit + strlen(what);
+		if (told)
+			fleet_buffer_add_string(&out, with);
+		else
+			fleet_buffer_add(&out, hit, 1);
+		text = hit + (told ? len : 1);
 	}
 	fleet_buffer_add_string(&out, text);
 	return fleet_buffer_take(&out, NULL);
