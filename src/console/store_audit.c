@@ -331,8 +331,8 @@ static int verify_row(sqlite3_stmt *st, struct store_head *head, struct fleet_er
 
 	if (seq != head->seq + 1)
 		return fleet_error_set(err, -EBADMSG,
-			"the audit log does not hold: after row %lld comes row %lld", (long long)head->seq,
-			(long long)seq);
+			"the audit log does not hold: row %lld is missing, after row %lld comes row %lld",
+			(long long)head->seq + 1, (long long)head->seq, (long long)seq);
 	if (event_to_json(seq, &row, &event, err) < 0)
 		return fleet_error_set(err, -EBADMSG,
 			"the audit log does not hold: the details of row %lld are not readable",
