@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+"""The audit log proves itself: fleet-console audit verify passes over an honest log, across restarts and deaths of the
+console, and names the first row of one that was tampered with."""
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+from harness import check, check_equal, check_in  # noqa: E402
+from hostsocket import canonical  # noqa: E402
+
+CHAINED = ("seq", "eventId", "timestamp", "category", "agentId", "appId", "commandId", "actor", "sourceAddress", "message",
+           "details")
+
+
+def verify(lab, folder="console"):
+    """(exit status, what was said)"""
+    process = lab.spawn("verify-" + os.path.basename(folder),
+                        [harness.program("fleet-console"), "audit", "verify", "--data-dir", lab.path(folder)])
+    process.expected_end = True
+    process.process.wait(harness.DEADLINE)
+    return process.ended(), process.log()
+
+
+def fill(lab):
+    """A console that has seen an agent, a restart, a push and a refusal."""
+    console = lab.console()
+    lab.agent("agent-001", apps=[lab.simulated("app-a")])
+    lab.running("agent-001", "app-a")
+    lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])
+    lab.outcome(lab.command("agent-001", "push-config", appId="app-a", settings={"LogLevel": "Debug"})["commandId"])
+    return console
+
+
+def everybody_can_recompute_the_chain(lab):
+    """From GET /api/audit and docs/protocol.md alone, without a line of the console's code."""
+    fill(lab)
+    events = sorted(lab.audit(), key=lambda e: e["seq"])
+    check(len(events) >= 4, f"only {len(events)} events")
+    previous = "0" * 64
+    for number, event in enumerate(events, 1):
+        check_equal(event["seq"], number, "seq without gaps")
+        row = {k: event[k] for k in CHAINED if k in event}
+        expected = hashlib.sha256(previous.encode() + b"\n" + canonical(row)).hexdigest()
+        check_equal(event["hash"], expected, f"hash of {json.dumps(event)}")
+        previous = expected
+
+
+def the_chain_goes_on_after_stop_and_kill(lab):
+    console = fill(lab)
+    console.stop()
+    check_equal(verify(lab)[0], 0, "audit verify of a stopped console")
+    console = lab.console()
+    lab.online("agent-001")
+    lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])
+    console.kill()
+    status, said = verify(lab)
+    check_equal(status, 0, f"audit verify of a killed console: {said}")
+    lab.console()
+    lab.online("agent-001")
+    events = lab.audit()
+    check_equal(sorted(e["seq"] for e in events), list(range(1, len(events) + 1)), "sequence numbers")
+    check_equal(len({e["eventId"] for e in events}), len(events), "distinct event ids")
+    status, said = verify(lab)
+    check_equal(status, 0, f"audit verify beside a running console: {said}")
+
+
+def tampering_is_found(lab):
+    fill(lab).stop()
+    lab.processes[1].stop()  # the agent would only wait for its console
+    with sqlite3.connect(lab.path("console/console.db")) as db:
+        tables = [name for name, sql in db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'")
+                  if "message" in sql and "hash" in sql and "seq" in sql]
+        check_equal(len(tables), 1, f"tables that look like the audit log ({tables})")
+        table = tables[0]
+        for statement in (f"UPDATE {table} SET message = 'nothing happened' WHERE seq = 2", f"DELETE FROM {table} WHERE seq = 2"):
+            try:
+                db.execute(statement)
+                raise harness.Failure(f"the database lets go: {statement}")
+            except sqlite3.DatabaseError:
+                pass
+    check_equal(verify(lab)[0], 0, "audit verify before")
+    for number, (what, statement, row) in enumerate((
+        ("a changed message", f"UPDATE {table} SET message = message || ' by somebody else' WHERE seq = 3", "3"),
+        ("a changed time", f"UPDATE {table} SET timestamp_ms = timestamp_ms + 1 WHERE seq = 2", "2"),
+        ("a row taken out", f"DELETE FROM {table} WHERE seq = 3", "3"),
+        ("two rows exchanged", f"UPDATE {table} SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3)", "2"),
+        ("the first row taken out", f"DELETE FROM {table} WHERE seq = 1", "1"),
+    )):
+        copy = f"copy{number}"
+        shutil.copytree(lab.path("console"), lab.path(copy))
+        with sqlite3.connect(lab.path(copy, "console.db")) as db:
+            # Whoever can write the file can also drop its triggers.
+            for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                db.execute(f"DROP TRIGGER {trigger}")
+            columns = [c[1] for c in db.execute(f"PRAGMA table_info({table})")]
+            if "timestamp_ms" not in columns:
+                statement = statement.replace("timestamp_ms", next(c for c in columns if c in ("timestamp", "at_ms", "ts_ms", "at")))
+            db.execute(statement)
+            if "exchanged" in what:
+                db.execute(f"UPDATE {table} SET seq = -seq WHERE seq < 0")
+        status, said = verify(lab, copy)
+        check(status not in (0, None) and status > 0, f"audit verify passed, or died, over {what}: {status} {said}")
+        check_in(row, said, f"audit verify over {what} names the row")
+    check_equal(verify(lab)[0], 0, "audit verify of the untouched log")
+
+
+def a_lost_end_is_seen_by_the_agents(lab):
+    """A chain cannot show that its newest rows are gone; agents remember the head that they were shown."""
+    console = fill(lab)
+    lab.post("/api/agents/agent-001/ping")
+    console.stop()
+    shutil.copytree(lab.path("console"), lab.path("older"))
+    console = lab.console()
+    lab.online("agent-001")
+    lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])
+    lab.post("/api/agents/agent-001/ping")
+    console.stop()
+    shutil.rmtree(lab.path("console"))
+    os.rename(lab.path("older"), lab.path("console"))
+    console = lab.console()
+    lab.online("agent-001")
+    lab.until("the console says that its log has lost something",
+              lambda: any("agent-001" in (e.get("agentId") or "") and "audit" in e["message"].lower()
+                          for e in lab.audit(category="system")))
+    check_in("audit", console.log(), "the console's log")
+
+
+if __name__ == "__main__":
+    harness.main([
+        everybody_can_recompute_the_chain,
+        the_chain_goes_on_after_stop_and_kill,
+        tampering_is_found,
+        a_lost_end_is_seen_by_the_agents,
+    ])

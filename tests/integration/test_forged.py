@@ -1,0 +1,220 @@
+#!/usr/bin/python3
+"""Commands that the console never gave, straight into the driver host's socket, as a hijacked agent could send them:
+each is refused with its reason and told for the audit log, and nothing is done. Beside each stands the honest
+command that does work, so that a refusal of everything would not pass."""
+import base64
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+import hostsocket  # noqa: E402
+from harness import check, check_equal, check_in  # noqa: E402
+from hostsocket import Key, b64, canonical, command  # noqa: E402
+
+AGENT = "agent-001"
+
+
+def ready_host(lab, key, dev=True, **options):
+    host = hostsocket.Host(lab, AGENT, [lab.simulated("app-a", **options)], dev=dev)
+    description = host.hello()
+    check_equal([a["id"] for a in description["apps"]], ["app-a"], "apps of the description")
+    host.send("keys", keys=[key.jwk()])
+    host.running("app-a")
+    return host
+
+
+def honest(host, key, **fields):
+    """A good command runs to its end: the result."""
+    payload = command(AGENT, "app-a", **fields)
+    host.command(key.sign(payload))
+    host.wait("accepted", lambda f: f["type"] == "accepted" and f["commandId"] == payload["commandId"])
+    result = host.result(payload["commandId"])
+    check_equal(result["success"], True, f"the honest command ({result})")
+    return result
+
+
+def flip(text, index):
+    """The same length, one character of base64url changed."""
+    return text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1:]
+
+
+def forgeries(key, other):
+    """(what, jws, codes it may be refused with)"""
+    good = command(AGENT, "app-a")
+    head, body, signature = key.sign(good).split(".")
+    push = command(AGENT, "app-a", action="push-config",
+                   args={"file": "main", "edits": [{"op": "set", "key": "LogLevel", "value": "Debug", "mode": "auto"}]})
+    push_parts = key.sign(push).split(".")
+    altered = dict(push, args={"file": "main", "edits": [{"op": "set", "key": "LogLevel", "value": "Debuh", "mode": "auto"}]})
+    bad = {"bad-signature", "malformed"}
+    yield "no signature", f"{head}.{body}.", bad
+    yield "two parts only", f"{head}.{body}", {"malformed"}
+    yield "alg none", b64(canonical({"alg": "none", "kid": key.kid, "typ": "fleet-command+jws"})) + f".{body}.", bad
+    yield "alg none in capitals", b64(canonical({"alg": "None", "kid": key.kid})) + f".{body}.{signature}", bad
+    yield "alg HS256 with the public key", key.sign(good, alg="HS256"), bad
+    yield "no kid", key.sign(good, kid=None), {"malformed", "unknown-key"}
+    yield "a crit header", key.sign(good, crit=["exp"]), bad
+    yield "another console's key", other.sign(good), {"unknown-key"}
+    yield "another's signature under our kid", other.sign(good, kid=key.kid), {"bad-signature"}
+    yield "one byte of the signature altered", f"{head}.{body}.{flip(signature, 10)}", {"bad-signature"}
+    yield "one byte of the payload altered", f"{head}.{flip(body, len(body) // 2)}.{signature}", bad
+    yield "a setting altered", f"{push_parts[0]}.{b64(canonical(altered))}.{push_parts[2]}", {"bad-signature"}
+    yield "the signature of another command", f"{push_parts[0]}.{body}.{push_parts[2]}", {"bad-signature"}
+    yield "for another agent", key.sign(command("agent-002", "app-a")), {"wrong-agent"}
+    yield "expired", key.sign(command(AGENT, "app-a", issued=-1200.0, expires=-600.0)), {"expired"}
+    yield "unknown action", key.sign(command(AGENT, "app-a", action="run-shell", args={"command": "id"})), {"malformed"}
+    yield "no commandId", key.sign({k: v for k, v in good.items() if k != "commandId"}), {"malformed"}
+    yield "payload is no object", key.sign([1, 2, 3]), {"malformed"}
+    yield "not base64url", f"{head}.{body}=.{signature}", bad
+    yield "no JWS at all", "restart app-a, please", {"malformed"}
+    # Out of a frame's bounds: no command that could be refused, so an error and nothing for the audit log.
+    yield "empty", "", {"invalid"}
+    yield "a long one", head + "." + "A" * 600_000 + "." + signature, {"invalid"}
+
+
+def forgeries_are_refused_and_do_nothing(lab):
+    key, other = Key(), Key()
+    host = ready_host(lab, key)
+    honest(host, key)
+    pid = host.running("app-a")["pid"]
+    file_before = lab.read("apps/app-a.json")
+    for what, jws, codes in forgeries(key, other):
+        refused = host.refusal(host.command(jws))
+        check(refused["code"] in codes, f"{what}: refused with {refused['code']}, expected one of {sorted(codes)}")
+        check(len(refused["message"]) > 10, f"{what}: no reason in {refused}")
+        if refused["type"] == "refused":
+            event = host.wait(f"event for {what}", lambda f: f["type"] == "event" and "was seen first" not in f["message"])
+            check_in(refused["message"], event["message"], f"{what}: the event's reason")
+            host.send("stored", refIds=[event["eventId"]])
+        app = host.status("app-a")
+        check_equal((app["status"], app["pid"]), ("running", pid), f"the app after: {what}")
+        check_equal(lab.read("apps/app-a.json"), file_before, f"the file after: {what}")
+    honest(host, key)
+    check(host.running("app-a")["pid"] != pid, "the last honest restart did nothing")
+
+
+def a_second_copy_is_not_run_again(lab):
+    key = Key()
+    host = ready_host(lab, key)
+    payload = command(AGENT, "app-a")
+    jws = key.sign(payload)
+    host.command(jws)
+    check_equal(host.result(payload["commandId"])["success"], True, "the first copy")
+    pid = host.running("app-a")["pid"]
+    for stored in (False, True):
+        if stored:
+            host.send("stored", refIds=[payload["commandId"]])
+        refused = host.refusal(host.command(jws))
+        check_equal(refused["code"], "duplicate", f"code of the second copy (stored: {stored})")
+        host.wait("event", lambda f: f["type"] == "event")
+        check_equal(host.running("app-a")["pid"], pid, "pid after the second copy")
+    # Neither after the host itself was killed and came back.
+    host.kill()
+    host.start()
+    host.hello()
+    host.send("keys", keys=[key.jwk()])
+    now = host.running("app-a")["pid"]
+    check_equal(host.refusal(host.command(jws))["code"], "duplicate", "code after the host's death")
+    check_equal(host.running("app-a")["pid"], now, "pid after the host's death and another copy")
+
+
+def a_second_key_is_not_taken(lab):
+    """The first console's key is pinned; whoever comes later with another is refused, in the same run and the next."""
+    if os.geteuid() != 0:
+        raise harness.Skip("the host takes declarations outside --dev from root alone")
+    key, other = Key(), Key()
+    host = ready_host(lab, key, dev=False)
+    honest(host, key)
+    for _ in range(2):
+        host.send("keys", keys=[other.jwk()])
+        check_equal(host.refusal(host.command(other.sign(command(AGENT, "app-a"))))["code"], "unknown-key", "code")
+        honest(host, key)
+        host.kill()
+        host.start()
+        host.hello()
+
+
+
+def nothing_runs_before_a_key_is_known(lab):
+    key = Key()
+    host = hostsocket.Host(lab, AGENT, [lab.simulated("app-a")])
+    host.hello()
+    pid = host.running("app-a")["pid"]
+    check_equal(host.refusal(host.command(key.sign(command(AGENT, "app-a"))))["code"], "unknown-key", "code")
+    check_equal(host.running("app-a")["pid"], pid, "pid")
+
+
+def a_result_is_told_until_it_is_stored(lab):
+    """Lost on its way to the agent's disk: told again after the next hello, also by a host that was killed."""
+    key = Key()
+    host = ready_host(lab, key)
+    payload = command(AGENT, "app-a")
+    host.command(key.sign(payload))
+    first = host.result(payload["commandId"])
+    host.kill()
+    host.start()
+    host.hello()
+    again = host.result(payload["commandId"])
+    check_equal({k: v for k, v in again.items() if k not in ("id", "ts")},
+                {k: v for k, v in first.items() if k not in ("id", "ts")}, "the result told again")
+    host.send("stored", refIds=[payload["commandId"]])
+    host.status("app-a")  # the host has read what came before
+    host.kill()
+    host.start()
+    host.hello()
+    host.status("app-a")
+    check(not [f for f in host.frames if f["type"] == "result"], "a stored result was told once more")
+
+
+def frames_out_of_bounds(lab):
+    """Garbage on the socket ends that connection at most, never an app, and the host starts anew with its ledger whole."""
+    key = Key()
+    host = ready_host(lab, key)
+    for data in (b"{", b"[]", b'{"type":"nonsense","id":"x","ts":"y"}', b'{"type":"command","jws":5}', b"\xff\xfe",
+                 json.dumps({"type": "stored", "id": hostsocket.uuid7(), "ts": hostsocket.stamp(), "refIds": [5]}).encode()):
+        pid = host.running("app-a")["pid"]
+        host.send_bytes(data)
+        try:
+            check_equal(host.running("app-a")["pid"], pid, f"pid after {data!r}")
+        except (harness.Failure, OSError):
+            # Fine as well: who sends garbage loses the connection, and the host ends with its only one.
+            check(host.process.ended() in (0, None) or host.process.ended() > 0, f"the host crashed on {data!r}")
+            host.kill()
+            host.start()
+            host.hello()
+            host.send("keys", keys=[key.jwk()])
+            host.running("app-a")
+    honest(host, key)
+
+
+def canonical_json_is_the_consoles(lab):
+    """This file's idea of a signed command is the console's: what the console's own key signed is what we would sign."""
+    lab.console()
+    lab.agent(AGENT, apps=[lab.simulated("app-a")])
+    lab.running(AGENT, "app-a")
+    created = lab.command(AGENT, "restart-app", appId="app-a")
+    check_equal(lab.outcome(created["commandId"])["state"], "succeeded", "state")
+    import sqlite3
+    with sqlite3.connect(f"file:{lab.path('console/console.db')}?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql LIKE '%jws%'").fetchall()
+        check(rows, "no table keeps the signed command")
+        jws = db.execute(f"SELECT jws FROM {rows[0][0]}").fetchone()[0]
+    head, body, _ = (base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in jws.split("."))
+    check_equal(json.loads(head)["typ"], "fleet-command+jws", "typ")
+    payload = json.loads(body)
+    check_equal(payload["commandId"], created["commandId"], "commandId")
+    check_equal(body, canonical(payload), "canonical bytes")
+
+
+if __name__ == "__main__":
+    harness.main([
+        forgeries_are_refused_and_do_nothing,
+        a_second_copy_is_not_run_again,
+        a_second_key_is_not_taken,
+        nothing_runs_before_a_key_is_known,
+        a_result_is_told_until_it_is_stored,
+        frames_out_of_bounds,
+        canonical_json_is_the_consoles,
+    ])
