@@ -205,7 +205,7 @@ class Fleet(harness.Lab):
 
     def install_console(self):
         s = self.console_server
-        s.unpack("/opt/fleet-console", "bin", "share")
+        s.unpack("/usr", "bin/fleet-console", "share/fleet")
         s.sh("useradd --system --home-dir /var/lib/fleet-console --shell /usr/sbin/nologin fleet-console; "
              "mkdir -p /var/lib/fleet-console; chown fleet-console: /var/lib/fleet-console; chmod 700 /var/lib/fleet-console")
         keys = "".join(f"  - agent_id: {a.name}\n    key: key-of-{a.name}\n" for a in self.agents)
@@ -214,12 +214,6 @@ class Fleet(harness.Lab):
                f"api_keys:\n  - name: operator\n    key: {self.KEY}\n    role: operator\nagent_keys:\n{keys}",
                mode="640", owner="root:fleet-console")
         self.install_units(s, "fleet-console")
-        if s.exec("systemctl", "cat", "fleet-console.service", check=False).returncode != 0:
-            s.push("/etc/systemd/system/fleet-console.service",
-                   "[Service]\nUser=fleet-console\nExecStart=/opt/fleet-console/bin/fleet-console "
-                   "--config /etc/fleet-console/console.yaml\nRestart=always\nRestartSec=1\n"
-                   "[Install]\nWantedBy=multi-user.target\n")
-            s.exec("systemctl", "daemon-reload")
         s.exec("systemctl", "enable", "--now", "fleet-console.service")
         self.until("the console is ready", self.console_ready)
 
