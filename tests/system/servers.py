@@ -23,6 +23,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../integration"))
 import harness  # noqa: E402
+import memory  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 CONTAINER = os.path.join(harness.SRCDIR, "scripts/container")
@@ -252,15 +253,22 @@ class Fleet(harness.Lab):
         return complaints
 
 
-def pss_kb(server, unit):
-    """Proportional set size of a service's main process and its children."""
-    pid = server.main_pid(unit)
-    harness.check(pid > 0, f"{unit} does not run on {server.name}")
-    total = 0
-    for p in [str(pid), *server.sh(f"pgrep -P {pid} || true").split()]:
-        m = re.search(r"^Pss:\s+(\d+) kB", server.sh(f"cat /proc/{p}/smaps_rollup || true"), re.M)
-        total += int(m.group(1)) if m else 0
-    return total
+def pids_here(server, *units):
+    """The main processes of services and their children, by the numbers they have outside of the container."""
+    wanted = set()
+    for unit in units:
+        pid = server.main_pid(unit)
+        harness.check(pid > 0, f"{unit} does not run on {server.name}")
+        wanted.update([str(pid), *server.sh(f"pgrep -P {pid} || true").split()])
+    namespace = server.sh("readlink /proc/1/ns/pid").strip()
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            numbers = re.search(r"^NSpid:(.*)$", f.read(), re.M).group(1).split()
+            if numbers[-1] in wanted and os.readlink(f"/proc/{pid}/ns/pid") == namespace:
+                found.append(int(pid))
+    harness.check_equal(len(found), len(wanted), f"processes of {units} on {server.name}")
+    return found
 
 
 def main(make_fleet, tests):

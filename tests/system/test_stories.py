@@ -276,10 +276,11 @@ while True:
 
 
 def idle_agent_and_host_stay_small(fleet):
+    """As if each server had its memory for itself: the kernel's own PSS would share libraries between the three."""
     for server in fleet.agents:
-        sizes = [servers.pss_kb(server, u) for u in ("fleet-agent.service", "fleet-driver-host.service")]
-        print(f"# {server.name}: agent {sizes[0]} kB, host {sizes[1]} kB PSS")
-        check(sum(sizes) < 12 * 1024, f"PSS of agent and host on {server.name}: {sizes} kB, 12 MB are allowed together")
+        size, by_name = servers.memory.together(servers.pids_here(server, "fleet-agent.service", "fleet-driver-host.service"))
+        print(f"# {server.name}: agent and driver host take {size / 1e6:.1f} MB")
+        check(size < 12e6, f"12 MB are allowed on {server.name}, {size} bytes are taken:\n{servers.memory.told(by_name)}")
 
 
 def console_away_for_a_while(fleet):
