@@ -50,6 +50,10 @@
 #define FLEET_CONFIG_FILE_MAX	    (1024u * 1024u)
 #define FLEET_SETTINGS_PER_FILE_MAX 20000
 
+/* what the agent asks of the network for the driver host */
+#define FLEET_FETCH_S_MAX	    86400 /* one artifact, all its attempts */
+#define FLEET_PROBE_S_MAX	    600
+
 /* the server's own files */
 #define FLEET_YAML_FILE_MAX	    (256u * 1024u)
 #define FLEET_YAML_DEPTH_MAX	    16

@@ -37,6 +37,8 @@ enum fleet_message_type {
 	FLEET_FRAME_COMMAND,
 	FLEET_FRAME_QUERY,
 	FLEET_FRAME_STORED,
+	FLEET_FRAME_FETCHED, /* carries a descriptor where it is ok */
+	FLEET_FRAME_PROBED,
 	/* driver host to agent (frames) */
 	FLEET_FRAME_DESCRIPTION,
 	FLEET_FRAME_STATUS,
@@ -46,6 +48,9 @@ enum fleet_message_type {
 	FLEET_FRAME_RESULT,
 	FLEET_FRAME_ANSWER,
 	FLEET_FRAME_EVENT,
+	FLEET_FRAME_FETCH,
+	FLEET_FRAME_FETCH_CANCEL,
+	FLEET_FRAME_PROBE,
 	FLEET_MESSAGE_TYPE_COUNT
 };
 enum fleet_direction {

@@ -232,5 +232,9 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct agent *a, struct 
 
 void agent_host_frame(struct agent *a, enum fleet_message_type type, struct json_object *message)
 {
-	handlers[type](a, message);
+	if (handlers[type])
+		handlers[type](a, message);
+	else
+		log_warn("the driver host's frame '%s' is for an agent that does more than this one",
+			fleet_message_type_to_string(type));
 }

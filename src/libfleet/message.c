@@ -273,6 +273,34 @@ static fields event_fields[] = {
 	OBJECT("details", OPT, no_fields),
 	{0},
 };
+static fields fetch_fields[] = {
+	UUID("commandId", REQ),
+	TEXT("url", REQ, .min = 1, .max = FLEET_URL_LEN_MAX),
+	INT("maxBytes", REQ, .min = 1, .max = INT64_MAX),
+	INT("timeoutSeconds", REQ, .min = 1, .max = FLEET_FETCH_S_MAX),
+	{0},
+};
+static fields fetched_fields[] = {
+	UUID("commandId", REQ),
+	BOOL("ok", REQ),
+	INT("bytes", OPT, NATURAL),
+	TEXT("error", OPT, SENTENCE),
+	{0},
+};
+static fields probe_fields[] = {
+	UUID("probeId", REQ),
+	TEXT("url", OPT, .min = 1, .max = FLEET_URL_LEN_MAX),
+	TEXT("tcp", OPT, .min = 1, .max = FLEET_HOSTNAME_LEN_MAX + 8), /* [host]:port */
+	INT("timeoutSeconds", REQ, .min = 1, .max = FLEET_PROBE_S_MAX),
+	{0},
+};
+static fields probed_fields[] = {
+	UUID("probeId", REQ),
+	BOOL("ok", REQ),
+	TEXT("detail", OPT, SENTENCE),
+	TEXT("error", OPT, SENTENCE),
+	{0},
+};
 
 enum {
 	FROM_AGENT = 1 << FLEET_AGENT_TO_CONSOLE,
@@ -311,6 +339,8 @@ static const struct {
 	[FLEET_FRAME_COMMAND] = {"command", TO_HOST, jws_fields},
 	[FLEET_FRAME_QUERY] = {"query", TO_HOST, jws_fields},
 	[FLEET_FRAME_STORED] = {"stored", TO_HOST, stored_fields},
+	[FLEET_FRAME_FETCHED] = {"fetched", TO_HOST, fetched_fields},
+	[FLEET_FRAME_PROBED] = {"probed", TO_HOST, probed_fields},
 	[FLEET_FRAME_DESCRIPTION] = {"description", FROM_HOST, description_fields},
 	[FLEET_FRAME_STATUS] = {"status", FROM_HOST, status_fields},
 	[FLEET_FRAME_ACCEPTED] = {"accepted", FROM_HOST, command_id_fields},
@@ -319,6 +349,9 @@ static const struct {
 	[FLEET_FRAME_RESULT] = {"result", FROM_HOST, result_fields},
 	[FLEET_FRAME_ANSWER] = {"answer", FROM_HOST, answer_fields},
 	[FLEET_FRAME_EVENT] = {"event", FROM_HOST, event_fields},
+	[FLEET_FRAME_FETCH] = {"fetch", FROM_HOST, fetch_fields},
+	[FLEET_FRAME_FETCH_CANCEL] = {"fetchCancel", FROM_HOST, command_id_fields},
+	[FLEET_FRAME_PROBE] = {"probe", FROM_HOST, probe_fields},
 };
 _Static_assert(FLEET_ARRAY_LEN(types) == FLEET_MESSAGE_TYPE_COUNT, "every type has its row");
 

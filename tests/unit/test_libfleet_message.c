@@ -153,6 +153,24 @@ static const struct {
 	{FLEET_AGENT_TO_HOST, FLEET_FRAME_STATUS_REQUEST, ENVELOPE("statusRequest") "}"},
 	{FLEET_AGENT_TO_HOST, FLEET_FRAME_COMMAND, ENVELOPE("command") ",\"jws\":\"a.b.c\"}"},
 	{FLEET_AGENT_TO_HOST, FLEET_FRAME_STORED, ENVELOPE("stored") ",\"refIds\":[\"" UUID "\"]}"},
+	{FLEET_AGENT_TO_HOST, FLEET_FRAME_FETCHED,
+		ENVELOPE("fetched") ",\"commandId\":\"" UUID "\",\"ok\":true,\"bytes\":500000000}"},
+	{FLEET_AGENT_TO_HOST, FLEET_FRAME_FETCHED,
+		ENVELOPE("fetched") ",\"commandId\":\"" UUID "\",\"ok\":false,\"error\":\"m\"}"},
+	{FLEET_AGENT_TO_HOST, FLEET_FRAME_PROBED,
+		ENVELOPE("probed") ",\"probeId\":\"" UUID "\",\"ok\":false,\"detail\":\"503\"}"},
+	{FLEET_HOST_TO_AGENT, FLEET_FRAME_FETCH,
+		ENVELOPE("fetch") ",\"commandId\":\"" UUID
+				  "\",\"url\":\"https://h/a.tar.gz\",\"maxBytes\":5000000000,"
+				  "\"timeoutSeconds\":1800}"},
+	{FLEET_HOST_TO_AGENT, FLEET_FRAME_FETCH_CANCEL,
+		ENVELOPE("fetchCancel") ",\"commandId\":\"" UUID "\"}"},
+	{FLEET_HOST_TO_AGENT, FLEET_FRAME_PROBE,
+		ENVELOPE("probe") ",\"probeId\":\"" UUID
+				  "\",\"url\":\"http://127.0.0.1:8080/health\",\"timeoutSeconds\":10}"},
+	{FLEET_HOST_TO_AGENT, FLEET_FRAME_PROBE,
+		ENVELOPE("probe") ",\"probeId\":\"" UUID
+				  "\",\"tcp\":\"127.0.0.1:8080\",\"timeoutSeconds\":10}"},
 	{FLEET_HOST_TO_AGENT, FLEET_FRAME_DESCRIPTION,
 		ENVELOPE("description") ",\"hostVersion\":\"1\",\"apps\":[{\"id\":\"a\",\"serviceDriver\":"
 					"\"systemd-unit\",\"files\":"
@@ -349,8 +367,8 @@ static void test_documentation_is_code(void)
 	_cleanup_free_ char *text = protocol_text();
 
 	CU_ASSERT_EQUAL(each_row(text, "`register`, first message", register_row), 14);
-	CU_ASSERT_EQUAL(each_row(text, "| agent to host |", frame_row), 6);
-	CU_ASSERT_EQUAL(each_row(text, "| host to agent |", frame_row), 8);
+	CU_ASSERT_EQUAL(each_row(text, "| agent to host |", frame_row), 8);
+	CU_ASSERT_EQUAL(each_row(text, "| host to agent |", frame_row), 11);
 }
 
 /* --- commands --- */
