@@ -349,7 +349,7 @@ struct json_object *fleet_http_json_body(
 	}
 	if (r < 0) {
 		fleet_http_reply_problem(
-			req, 400, "invalid-request", NULL, "The body is no valid JSON: %s", err.message);
+			req, 400, "invalid-request", NULL, "The body cannot be read: %s", err.message);
 		return NULL;
 	}
 	if (!json_object_is_type(obj, json_type_object)) {

@@ -244,7 +244,7 @@ static void test_refuses_bad_encodings(void)
 static void test_refuses_bad_bodies(void)
 {
 	static const struct exchange table[] = {
-		{P("/apps", JSON "Content-Length: 8\r\n", "{\"appId\""), 400, "no valid JSON", NULL},
+		{P("/apps", JSON "Content-Length: 8\r\n", "{\"appId\""), 400, "The body cannot be read: not valid JSON: line 1", NULL},
 		{P("/apps", JSON "Content-Length: 2\r\n", "[]"), 400, "must be a JSON object", NULL},
 		{P("/apps", JSON "Content-Length: 4\r\n", "null"), 400, "must be a JSON object", NULL},
 		{P("/apps", JSON "Content-Length: 2\r\n", "{}"), 400, "\"field\":\"appId\"", NULL},
