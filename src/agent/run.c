@@ -84,6 +84,8 @@ static int watch_signals(struct process *p)
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return -errno;
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(watched); i++) {
+		/* What holds again when the handler is gone: a second signal does not cut the end short. */
+		(void)signal(watched[i].number, SIG_IGN);
 		p->signals[i] = evsignal_new(p->base, watched[i].number, watched[i].callback, p);
 		if (!p->signals[i] || event_add(p->signals[i], NULL) < 0)
 			return -ENOMEM;

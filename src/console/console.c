@@ -187,6 +187,8 @@ static int start_server(struct console *console, struct fleet_error *err)
 		return r;
 	console->tick = timer_new(console, EV_PERSIST, on_tick, 1000);
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(numbers); i++) {
+		/* What holds again when the handler is gone: a second signal does not cut the end short. */
+		(void)signal(numbers[i], SIG_IGN);
 		console->signals[i] = evsignal_new(console->base, numbers[i], on_signal, console);
 		if (!console->signals[i] || event_add(console->signals[i], NULL) < 0)
 			return fleet_error_set(err, -ENOMEM, "cannot watch for signals");

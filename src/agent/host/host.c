@@ -159,6 +159,8 @@ static int run(struct host *h, struct fleet_error *err)
 	int r;
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(signals); i++) {
+		/* What holds again when the handler is gone: a second signal does not cut the end short. */
+		(void)signal(signals[i].sig, SIG_IGN);
 		handlers[i] = evsignal_new(h->base, signals[i].sig, signals[i].handler, h);
 		if (!handlers[i] || event_add(handlers[i], NULL) < 0)
 			abort(); /* out of memory */
