@@ -64,6 +64,18 @@
 #define FLEET_SPOOL_ROWS_MAX	    100000
 #define FLEET_LEDGER_DONE_KEEP	    1000 /* finished commands remembered one by one */
 
+/* releases of apps */
+#define FLEET_ARTIFACT_MAX	    (INT64_C(4) * 1024 * 1024 * 1024)
+#define FLEET_ARTIFACT_FETCH_S	    3600 /* the download, cuts and waits included */
+#define FLEET_ARCHIVE_ENTRIES_MAX   200000
+#define FLEET_ARCHIVE_UNPACKED_MAX  (INT64_C(16) * 1024 * 1024 * 1024)
+#define FLEET_ARCHIVE_RATIO_MAX	    200 /* unpacked to packed bytes, beyond the slack */
+#define FLEET_ARCHIVE_RATIO_SLACK   (INT64_C(64) * 1024 * 1024)
+#define FLEET_ARCHIVE_DEPTH_MAX	    64 /* directories one in another */
+#define FLEET_ARCHIVE_UNPACK_S	    900
+#define FLEET_SIGNATURE_MAX	    4096
+#define FLEET_TRUSTED_KEYS_MAX	    64
+
 /* drivers */
 #define FLEET_DRIVER_OUTPUT_MAX	    (4u * 1024u * 1024u)
 #define FLEET_DRIVER_LOG_LINES_MAX  200
