@@ -15,6 +15,12 @@ int driver_sandbox_close(int pipe_fd, struct fleet_error *err)
 	return 0;
 }
 
+int driver_sandbox_close_reading(int pipe_fd, int file_fd, struct fleet_error *err)
+{
+	(void)file_fd;
+	return driver_sandbox_close(pipe_fd, err);
+}
+
 #else
 
 #include <grp.h>
@@ -154,7 +160,8 @@ static int allow_some(scmp_filter_ctx filter, int pipe_fd)
 	return 0;
 }
 
-int driver_sandbox_close(int pipe_fd, struct fleet_error *err)
+/* file_fd: -1 none */
+static int close_all(int pipe_fd, int file_fd, struct fleet_error *err)
 {
 	scmp_filter_ctx filter;
 	int r;
@@ -170,12 +177,25 @@ int driver_sandbox_close(int pipe_fd, struct fleet_error *err)
 		r = allow_plain(filter);
 	if (r == 0)
 		r = allow_some(filter, pipe_fd);
+	if (r == 0 && file_fd >= 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(pread64), 1,
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)file_fd));
 	if (r == 0)
 		r = seccomp_load(filter);
 	if (r < 0)
 		return cannot(err, -r, "the filter of system calls");
 	seccomp_release(filter);
 	return 0;
+}
+
+int driver_sandbox_close(int pipe_fd, struct fleet_error *err)
+{
+	return close_all(pipe_fd, -1, err);
+}
+
+int driver_sandbox_close_reading(int pipe_fd, int file_fd, struct fleet_error *err)
+{
+	return close_all(pipe_fd, file_fd, err);
 }
 
 #endif

@@ -10,5 +10,7 @@ int driver_sandbox_drop_privileges(struct fleet_error *err) FLEET_MUST_CHECK;
 /* An empty Landlock ruleset where the kernel has it; then, for all threads, a filter that kills the process
  * on any system call but those for memory, for writing to pipe_fd, and for the end. */
 int driver_sandbox_close(int pipe_fd, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same for one who reads a file as well, by pread and from this descriptor alone. */
+int driver_sandbox_close_reading(int pipe_fd, int file_fd, struct fleet_error *err) FLEET_MUST_CHECK;
 
 #endif
