@@ -1,4 +1,5 @@
 #include "host_fixture.h"
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include "agent/host/host.h"
+#include "agent/host/update_tree.h"
 #include "driver/safe_file.h"
 #include "fleet/clock.h"
 #include "fleet/file.h"
@@ -121,12 +123,14 @@ static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent)
 	config.apps_dir = xasprintf("%s/apps.d", f->dir);
 	config.socket_path = xasprintf("%s/sock", f->dir);
 	config.state_dir = xasprintf("%s/state", f->dir);
+	config.trusted_keys_dir = xstrdup(f->trusted_keys);
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(99);
 	fleet_log_init("host", FLEET_LOG_ERROR, FLEET_LOG_FORMAT_TEXT);
 	dying = f;
 	op_step_hook = die;
 	safe_file_step_hook = die;
+	tree_step_hook = die;
 	status = host_run(&config);
 	host_config_done(&config);
 	exit(status); /* a sanitizer looks for what was not freed */
@@ -285,12 +289,51 @@ void fixture_send_command(struct fixture *f, struct json_object *payload)
 	fixture_send(f, frame);
 }
 
+/* The agent's part of a download. */
+static void answer_fetch(struct fixture *f, struct json_object *fetch)
+{
+	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_FETCHED);
+	_cleanup_close_ int fd = f->artifact ? open(f->artifact, O_RDONLY | O_CLOEXEC) : -1;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.bytes = {0}};
+	unsigned char header[4];
+	const char *text;
+	size_t len;
+	struct iovec iov[2];
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+
+	f->fetches++;
+	if (f->ignore_fetch)
+		return;
+	fleet_json_add_string(frame, "commandId", fleet_json_string(fetch, "commandId"));
+	fleet_json_add_bool(frame, "ok", fd >= 0);
+	if (fd < 0)
+		fleet_json_add_string(frame, "error", "404 Not Found");
+	text = fleet_json_text(frame, &len);
+	for (int i = 0; i < 4; i++)
+		header[i] = (unsigned char)(len >> (24 - 8 * i));
+	iov[0] = (struct iovec){.iov_base = header, .iov_len = sizeof(header)};
+	iov[1] = (struct iovec){.iov_base = (char *)(uintptr_t)text, .iov_len = len};
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.align = (struct cmsghdr){
+			.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(int));
+	}
+	CU_ASSERT_EQUAL(sendmsg(f->fd, &msg, MSG_NOSIGNAL), (ssize_t)(len + sizeof(header)));
+}
+
 static void keep(struct fixture *f, struct json_object *frame, const char *type)
 {
 	if (str_equal(type, "result"))
 		fleet_json_add(f->results, fleet_json_string(frame, "commandId"), json_object_get(frame));
 	else if (str_equal(type, "event"))
 		json_object_array_add(f->events, json_object_get(frame));
+	else if (str_equal(type, "fetch"))
+		answer_fetch(f, frame);
 }
 
 struct json_object *fixture_wait(struct fixture *f, const char *type)

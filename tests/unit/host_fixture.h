@@ -16,6 +16,10 @@ struct fixture {
 	 * NULL: nowhere. A step of the operation, or one of safe_file's. */
 	const char *die_at;
 	bool die_host;
+	const char *artifact;     /* path of what a `fetch` is answered with; NULL: "not found" */
+	bool ignore_fetch;        /* or not at all */
+	const char *trusted_keys; /* a directory */
+	unsigned fetches;
 	struct fleet_jws_key *key;
 	pid_t host;                  /* 0: none runs */
 	int fd;                      /* the agent's end; -1: no host runs */

@@ -323,7 +323,7 @@ static void test_what_cannot_be_done_ends_with_a_result(void)
 		const char *action, *app, *code, *message;
 	} cases[] = {
 		{"restart-app", "wbe", "app-not-found", "did you mean web?"},
-		{"rollback-app", "web", "not-supported", "rollback-app is not supported"},
+		{"rollback-app", "web", "not-supported", "no binary_path"},
 	};
 	struct fixture f;
 

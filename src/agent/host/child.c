@@ -188,10 +188,15 @@ int child_start(struct event_base *base, const char *name, int keep_fd, int (*ma
 
 int child_send(struct child *c, struct json_object *message)
 {
+	return child_send_fd(c, message, -1);
+}
+
+int child_send_fd(struct child *c, struct json_object *message, int fd)
+{
 	size_t len;
 	const char *text = fleet_json_text(message, &len);
 
-	return c->link ? fleet_frame_send(c->link, text, len, -1) : -EPIPE;
+	return c->link ? fleet_frame_send(c->link, text, len, fd) : -EPIPE;
 }
 
 void child_kill(struct child *c)

@@ -23,6 +23,8 @@ int child_start(struct event_base *base, const char *name, int keep_fd, int (*ma
 	void *main_arg, const struct child_events *events, void *arg, struct child **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 int child_send(struct child *c, struct json_object *message) FLEET_MUST_CHECK;
+/* With a descriptor, borrowed; -1 none. */
+int child_send_fd(struct child *c, struct json_object *message, int fd) FLEET_MUST_CHECK;
 /* Kills it if it lives; `ended` follows. */
 void child_kill(struct child *c);
 /* Kills it if it lives and waits for that; no more callbacks. */

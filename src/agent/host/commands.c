@@ -1,5 +1,4 @@
-#include "agent/host/child.h"
-#include "agent/host/host.h"
+#include "agent/host/operation.h"
 #include "driver/safe_file.h"
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
@@ -7,15 +6,6 @@
 #include "fleet/limits.h"
 
 #define UNSENT_EVENTS_MAX 500
-
-/* One that runs: its child, and whether it has told its result. */
-struct operation {
-	struct operation *next;
-	struct host *host;
-	char id[FLEET_UUID_LEN + 1];
-	struct child *child;
-	struct json_object *payload; /* owned */
-};
 
 static void pump(struct host *h);
 
@@ -151,6 +141,7 @@ static void free_operation(struct operation *o)
 			break;
 		}
 	}
+	asks_forget(o);
 	child_free(o->child);
 	json_object_put(o->payload);
 	free(o);
@@ -170,13 +161,46 @@ static void send_progress(struct operation *o, struct json_object *message)
 		peers_send(o->host, o->host->outcome_peer, frame);
 }
 
+/* A step of an update, for the audit log; owned. */
+static struct json_object *step_event(const struct operation *o, struct json_object *message)
+{
+	struct json_object *frame = fleet_message_new(FLEET_FRAME_EVENT), *details = json_object_new_object();
+	_cleanup_free_ char *text = xstrndup(fleet_json_string(message, "event"), FLEET_TEXT_MAX);
+
+	fleet_text_sanitize(text);
+	fleet_json_add_string(frame, "eventId", fleet_uuid_new().text);
+	fleet_json_add_string(frame, "category", "update");
+	fleet_json_add_string(frame, "appId", fleet_json_string(o->payload, "appId"));
+	fleet_json_add_string(frame, "commandId", o->id);
+	fleet_json_add_string(frame, "message", text);
+	fleet_json_add_string(details, "step", fleet_json_string(message, "step"));
+	fleet_json_add(frame, "details", details);
+	return frame;
+}
+
+static int keep_step(struct operation *o, struct json_object *message, struct fleet_error *err)
+{
+	const char *step = fleet_json_string(message, "step");
+	struct json_object *data = fleet_json_object(message, "data");
+	_cleanup_json_ struct json_object *event = NULL;
+	int r;
+
+	if (!fleet_json_string(message, "event"))
+		return ledger_step(o->host->ledger, o->id, step, data, err);
+	event = step_event(o, message);
+	r = ledger_step_event(o->host->ledger, o->id, step, data, event, err);
+	if (r >= 0)
+		commands_tell(o->host);
+	return r;
+}
+
 static void on_begin(struct operation *o, struct json_object *message)
 {
 	_cleanup_json_ struct json_object *answer = json_object_new_object();
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = ledger_step(o->host->ledger, o->id, fleet_json_string(message, "step"),
-		fleet_json_object(message, "data"), &err);
+	int r = keep_step(o, message, &err);
 
+	fleet_json_add_string(answer, "k", "begun");
 	fleet_json_add_bool(answer, "ok", r >= 0);
 	if (r < 0)
 		fleet_json_add_string(answer, "message", err.message);
@@ -195,6 +219,10 @@ static void on_message(struct child *c, struct json_object *message, void *arg)
 		on_begin(o, message);
 	else if (str_equal(kind, "progress"))
 		send_progress(o, message);
+	else if (str_equal(kind, "fetch"))
+		asks_fetch(o, message);
+	else if (str_equal(kind, "fetchCancel"))
+		asks_cancel(o);
 	else if (str_equal(kind, "result") && fleet_json_object(message, "result"))
 		end_command(o->host, o->id, fleet_json_object(message, "result"));
 }
@@ -220,7 +248,20 @@ static void add_file_keys(const struct host *h, const char *real_path, char **ke
 	}
 }
 
-/* A command holds its app's service; a push also the file, and every service that uses it. */
+/* The tree that an update replaces, and every service that runs from it. */
+static void add_tree_keys(const struct host *h, const struct app *app, char **keys, size_t *count)
+{
+	keys[(*count)++] = safe_file_key(app->binary_path);
+	for (size_t i = 0; i < h->apps.count && *count < QUEUE_KEYS_MAX; i++) {
+		const struct app *other = h->apps.items[i];
+
+		if (other != app && str_equal(other->binary_path, app->binary_path))
+			keys[(*count)++] = app_service_key(other);
+	}
+}
+
+/* A command holds its app's service; a push also the file, and every service that uses it; an update the
+ * tree, and every service that runs from it. */
 static void enqueue(struct host *h, struct json_object *payload, bool first)
 {
 	const struct app *app = apps_find(&h->apps, fleet_json_string(payload, "appId"));
@@ -228,10 +269,14 @@ static void enqueue(struct host *h, struct json_object *payload, bool first)
 	size_t count = 0;
 
 	if (app) {
+		const char *action = fleet_json_string(payload, "action");
 		const struct app_file *file = NULL;
 
 		keys[count++] = app_service_key(app);
-		if (str_equal(fleet_json_string(payload, "action"), "push-config"))
+		if (app->binary_path &&
+			(str_equal(action, "update-app") || str_equal(action, "rollback-app")))
+			add_tree_keys(h, app, keys, &count);
+		if (str_equal(action, "push-config"))
 			file = app_find_file(
 				app, fleet_json_string(fleet_json_object(payload, "args"), "file"));
 		if (file)
@@ -429,8 +474,22 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 
 /* ---- life ---- */
 
+/* Copies of artifacts: whoever made them is dead, and who takes up its work makes its own. */
+static void clean_staging(const struct host *h)
+{
+	_cleanup_free_ char *path = xasprintf("%s/staging", h->config->state_dir);
+	_cleanup_closedir_ DIR *dir = opendir(path);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (fleet_uuid_is_valid(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+			log_warn("cannot remove %s/%s: %m", path, entry->d_name);
+	}
+}
+
 void commands_start(struct host *h)
 {
+	clean_staging(h);
 	/* what was begun first: nothing may touch the same app before that is settled */
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < ledger_count(h->ledger); i++) {

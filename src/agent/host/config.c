@@ -28,6 +28,9 @@ static const char help[] =
 	"  --state-dir DIR     the ledger, and files as they were before a push\n"
 	"                      [/var/lib/fleet-driver-host; $XDG_STATE_HOME/fleet/ID/host with --dev]\n"
 	"  --console-pub FILE  the console's public key, as a JWK or a JWK set [" ETC_DIR "/console.pub]\n"
+	"  --trusted-keys DIR  minisign public keys (*.pub); where there is one, every release must be "
+	"signed\n"
+	"                      [" ETC_DIR "/trusted-keys.d; none with --dev]\n"
 	"  --socket PATH       listen there [/run/fleet-agent/host.sock], unless systemd hands a socket "
 	"over\n"
 	"  --socket-fd N       serve this one connection, and end with it\n"
@@ -41,7 +44,7 @@ static const char help[] =
 
 struct flags {
 	const char *env_file, *agent_id, *apps_dir, *driver_dir, *state_dir, *console_pub, *socket_path,
-		*log_level;
+		*log_level, *trusted_keys;
 	long socket_fd, peer_uid;
 	bool dev;
 };
@@ -71,6 +74,7 @@ static int parse_flags(int argc, char **argv, struct flags *f, struct fleet_erro
 		PEER_UID,
 		DEV,
 		LOG_LEVEL,
+		TRUSTED_KEYS,
 		HELP,
 		SHOW_VERSION
 	};
@@ -83,7 +87,8 @@ static int parse_flags(int argc, char **argv, struct flags *f, struct fleet_erro
 		{"socket", required_argument, NULL, SOCKET},
 		{"socket-fd", required_argument, NULL, SOCKET_FD},
 		{"peer-uid", required_argument, NULL, PEER_UID}, {"dev", no_argument, NULL, DEV},
-		{"log-level", required_argument, NULL, LOG_LEVEL}, {"help", no_argument, NULL, HELP},
+		{"log-level", required_argument, NULL, LOG_LEVEL},
+		{"trusted-keys", required_argument, NULL, TRUSTED_KEYS}, {"help", no_argument, NULL, HELP},
 		{"version", no_argument, NULL, SHOW_VERSION}, {0}};
 	const char **const texts[] = {[ENV_FILE - 256] = &f->env_file,
 		[AGENT_ID - 256] = &f->agent_id,
@@ -108,6 +113,8 @@ static int parse_flags(int argc, char **argv, struct flags *f, struct fleet_erro
 			r = parse_number("peer-uid", optarg, &f->peer_uid, err);
 		else if (c == DEV)
 			f->dev = true;
+		else if (c == TRUSTED_KEYS)
+			f->trusted_keys = optarg;
 		else if (c == '?')
 			r = fleet_error_set(err, -EINVAL,
 				"'%s' is no option, or lacks its value (see --help)", argv[optind - 1]);
@@ -174,6 +181,8 @@ static int choose_paths(struct host_config *c, const struct flags *f, struct fle
 	c->socket_path = xstrdup(f->socket_path ? f->socket_path : "/run/fleet-agent/host.sock");
 	if (f->console_pub || !f->dev)
 		c->console_pub = xstrdup(f->console_pub ? f->console_pub : ETC_DIR "/console.pub");
+	if (f->trusted_keys || !f->dev)
+		c->trusted_keys_dir = xstrdup(f->trusted_keys ? f->trusted_keys : ETC_DIR "/trusted-keys.d");
 	if (f->state_dir) {
 		c->state_dir = xstrdup(f->state_dir);
 	} else if (!f->dev) {
@@ -260,6 +269,7 @@ void host_config_done(struct host_config *c)
 	free(c->driver_dir);
 	free(c->state_dir);
 	free(c->console_pub);
+	free(c->trusted_keys_dir);
 	free(c->socket_path);
 	free(c->notify_socket);
 	*c = (struct host_config){.listen_fd = -1, .socket_fd = -1};

@@ -7,13 +7,13 @@
 #include "fleet/log.h"
 
 struct host_config {
-	char *agent_id, *apps_dir, *driver_dir, *state_dir,
-		*console_pub; /* owned; console_pub NULL with --dev */
-	char *socket_path;    /* owned; where to listen if nothing was handed over */
-	char *notify_socket;  /* owned; systemd's, NULL: none */
-	int listen_fd;        /* from systemd, -1 none */
-	int socket_fd;        /* one connection that is there already, -1 none */
-	uid_t peer_uid;       /* the agent's; root and ourselves may connect as well */
+	char *agent_id, *apps_dir, *driver_dir, *state_dir, *console_pub, /* owned; NULL with --dev */
+		*trusted_keys_dir;                                        /* owned; likewise */
+	char *socket_path;   /* owned; where to listen if nothing was handed over */
+	char *notify_socket; /* owned; systemd's, NULL: none */
+	int listen_fd;       /* from systemd, -1 none */
+	int socket_fd;       /* one connection that is there already, -1 none */
+	uid_t peer_uid;      /* the agent's; root and ourselves may connect as well */
 	bool dev;
 	enum fleet_log_level log_level;
 };

@@ -38,6 +38,7 @@ void host_stop(struct host *h, const char *why)
 	log_info("ending: %s%s", why, commands_idle(h) ? "" : "; what runs may finish");
 	notify(h, "STOPPING=1");
 	h->stopping = true;
+	commands_give_up_waiting(h);
 	host_end_if_idle(h);
 }
 
@@ -189,7 +190,11 @@ int host_run(const struct host_config *config)
 	h.base = event_base_new();
 	if (!h.base)
 		abort(); /* out of memory, or a kernel without epoll */
-	h.env = (struct op_env){.apps = &h.apps, .drivers = &h.drivers, .state_dir = config->state_dir};
+	h.env = (struct op_env){.apps = &h.apps,
+		.drivers = &h.drivers,
+		.state_dir = config->state_dir,
+		.trusted_keys_dir = config->trusted_keys_dir,
+		.as_root = geteuid() == 0 && !config->dev};
 	queue_init(&h.queue, HOST_OPERATIONS_MAX);
 	h.status = status_new(h.base, &h.env, on_status, &h);
 	r = prepare(&h, &err);

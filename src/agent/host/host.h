@@ -4,6 +4,7 @@
  *   host.c      start, signals, reload, end
  *   peers.c     the socket: who may connect, frames in and out
  *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored
+ *   asks.c      what a command needs of the network, asked of the agent
  *   queries.c   queries: what somebody wants to see of an app, answered once or not at all */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
@@ -74,6 +75,12 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame);
 void commands_stored(struct host *h, struct json_object *frame);
 /* Sends what is not stored and not told yet to whoever hears outcomes. */
 void commands_tell(struct host *h);
+/* A `fetched` frame, and the descriptor that came with it (-1 none). */
+void commands_fetched(struct host *h, struct json_object *frame, int takes_fd);
+/* Another agent listens: what is not answered is asked of it. */
+void commands_ask_again(struct host *h);
+/* The host ends: what only waits for the agent is left to the next one. */
+void commands_give_up_waiting(struct host *h);
 /* [commandId] accepted and not ended; owned. */
 struct json_object *commands_running(const struct host *h);
 /* An audit event of the host's own. app_id, command_id: may be NULL. */

@@ -95,35 +95,54 @@ static int write_fully(int fd, const char *data, size_t len, off_t at)
 	return 0;
 }
 
-/* A record that could not be written whole, or not synced, is taken back: the file and the index never say
- * different things. If even that fails, nothing more is accepted. */
-static int append(struct ledger *l, struct json_object *record, bool sync, struct fleet_error *err)
+/* Records that could not be written whole, or not synced, are taken back: the file and the index never say
+ * different things. If even that fails, nothing more is accepted. second: may be NULL. */
+static int append_both(struct ledger *l, struct json_object *first, struct json_object *second, bool sync,
+	struct fleet_error *err)
 {
-	_cleanup_buffer_ struct fleet_buffer line = FLEET_BUFFER_INIT;
+	_cleanup_buffer_ struct fleet_buffer lines = FLEET_BUFFER_INIT;
 	off_t at = l->size;
+	size_t first_len;
 	int r;
 
 	if (l->broken)
 		return fleet_error_set(err, -EIO,
 			"the ledger %s could not be written earlier; restart the driver host", l->path);
-	ledger_format_line(record, &line);
-	if (line.len > LEDGER_LINE_MAX)
+	ledger_format_line(first, &lines);
+	first_len = lines.len;
+	if (second)
+		ledger_format_line(second, &lines);
+	if (first_len > LEDGER_LINE_MAX || lines.len - first_len > LEDGER_LINE_MAX)
 		return fleet_error_set(
-			err, -E2BIG, "a record of %zu bytes is too long for the ledger", line.len);
-	r = write_fully(l->fd, line.data, line.len, at);
+			err, -E2BIG, "a record of %zu bytes is too long for the ledger", lines.len);
+	r = write_fully(l->fd, lines.data, lines.len, at);
 	if (r >= 0 && sync && fdatasync(l->fd) < 0)
 		r = -errno;
-	if (r >= 0)
-		r = ledger_index(l, record, at, err);
-	else
+	if (r < 0)
 		(void)fleet_error_errno(err, r, "cannot write the ledger %s", l->path);
+	if (r >= 0)
+		r = ledger_index(l, first, at, err);
+	if (r >= 0 && second) {
+		r = ledger_index(l, second, at + (off_t)first_len, err);
+		if (r < 0) { /* the first counts */
+			if (ftruncate(l->fd, at + (off_t)first_len) < 0)
+				l->broken = true;
+			l->size = at + (off_t)first_len;
+			return r;
+		}
+	}
 	if (r < 0) {
 		if (ftruncate(l->fd, at) < 0)
 			l->broken = true;
 		return r;
 	}
-	l->size = at + (off_t)line.len;
+	l->size = at + (off_t)lines.len;
 	return 0;
+}
+
+static int append(struct ledger *l, struct json_object *record, bool sync, struct fleet_error *err)
+{
+	return append_both(l, record, NULL, sync, err);
 }
 
 static struct json_object *record_new(const char *kind, const char *id)
@@ -218,15 +237,33 @@ int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_er
 	return append(l, record, true, err);
 }
 
-int ledger_step(
-	struct ledger *l, const char *id, const char *step, struct json_object *data, struct fleet_error *err)
+static struct json_object *step_record(const char *id, const char *step, struct json_object *data)
 {
-	_cleanup_json_ struct json_object *record = record_new("step", id);
+	struct json_object *record = record_new("step", id);
 
 	fleet_json_add_string(record, "step", step);
 	if (data)
 		fleet_json_add(record, "data", json_object_get(data));
+	return record;
+}
+
+int ledger_step(
+	struct ledger *l, const char *id, const char *step, struct json_object *data, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = step_record(id, step, data);
+
 	return append(l, record, true, err);
+}
+
+int ledger_step_event(struct ledger *l, const char *id, const char *step, struct json_object *data,
+	struct json_object *event, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = step_record(id, step, data);
+	_cleanup_json_ struct json_object *told = record_new("event", fleet_json_string(event, "eventId"));
+
+	fleet_json_add(told, "event", json_object_get(event));
+	/* the event first: a write that is cut leaves no step without its event */
+	return append_both(l, told, record, true, err);
 }
 
 int ledger_end(struct ledger *l, const char *id, struct json_object *result, struct fleet_error *err)

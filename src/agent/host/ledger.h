@@ -26,8 +26,9 @@ struct ledger_entry {
 	unsigned recoveries; /* times that a recovery of it began */
 	int64_t issued_ms;
 	off_t payload_at, end_at; /* of the accept record and the end (or event, or done) record; -1: none */
-	off_t write_at,
-		last_at; /* of the step record named "write", and of the newest step record; -1: none */
+	/* of the newest step record that says what undoing takes ("write" of a push; "stop", "swap" of an
+	 * update), and of the newest step record; -1: none */
+	off_t write_at, last_at;
 };
 
 struct ledger;
@@ -42,6 +43,9 @@ FLEET_DEFINE_CLEANUP(struct ledger *, ledger_close)
 int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_error *err) FLEET_MUST_CHECK;
 int ledger_step(struct ledger *l, const char *id, const char *step, struct json_object *data,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same together with an event (see ledger_event): both are on the disk, or the step is not. */
+int ledger_step_event(struct ledger *l, const char *id, const char *step, struct json_object *data,
+	struct json_object *event, struct fleet_error *err) FLEET_MUST_CHECK;
 /* result: the host's `result` frame, whole. -EALREADY when it has ended before. */
 int ledger_end(struct ledger *l, const char *id, struct json_object *result,
 	struct fleet_error *err) FLEET_MUST_CHECK;
@@ -71,7 +75,7 @@ int ledger_payload(const struct ledger *l, const struct ledger_entry *e, struct 
 	struct fleet_error *err) FLEET_MUST_CHECK;
 int ledger_outcome(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK; /* the result or event frame */
-/* {step, at, data} of the newest step, or of the step "write". */
+/* {step, at, data} of the newest step, or of the newest that says what undoing takes. */
 int ledger_last_step(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 int ledger_write_step(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,

@@ -98,7 +98,7 @@ static int index_step(struct ledger_entry *e, const char *step, off_t offset)
 		return 0;
 	}
 	e->last_at = offset;
-	if (str_equal(step, "write"))
+	if (str_equal(step, "write") || str_equal(step, "stop") || str_equal(step, "swap"))
 		e->write_at = offset;
 	return 0;
 }

@@ -1,8 +1,11 @@
 #include "agent/host/op.h"
+#include <poll.h>
 #include <sys/socket.h>
 #include "fleet/clock.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
+
+#define FETCH_GRACE_S 30 /* the agent keeps the time itself; this is for one that does not */
 
 /* ---- frames, the same as fleet/frame.h has them, without an event loop ---- */
 
@@ -21,10 +24,32 @@ static int send_all(int fd, const unsigned char *data, size_t len)
 	return 0;
 }
 
-static int receive_all(int fd, unsigned char *data, size_t len)
+/* Bytes, and the descriptor that rides on them; *ret_fd is left alone where none does. */
+static ssize_t receive_some(int sock, void *data, size_t len, int *ret_fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = data, .iov_len = len};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		c->cmsg_len == CMSG_LEN(sizeof(int))) {
+		if (*ret_fd >= 0)
+			(void)close(*ret_fd); /* one frame has one */
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	}
+	return n;
+}
+
+static int receive_all(int fd, unsigned char *data, size_t len, int *ret_fd)
 {
 	while (len > 0) {
-		ssize_t n = recv(fd, data, len, 0);
+		ssize_t n = ret_fd ? receive_some(fd, data, len, ret_fd) : recv(fd, data, len, 0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -53,12 +78,12 @@ int op_send(int fd, struct json_object *message)
 	return r < 0 ? r : send_all(fd, (const unsigned char *)text, len);
 }
 
-int op_receive(int fd, struct json_object **ret)
+static int receive_frame(int fd, struct json_object **ret, int *ret_fd)
 {
 	_cleanup_free_ unsigned char *text = NULL;
 	unsigned char header[4];
 	size_t len = 0;
-	int r = receive_all(fd, header, sizeof(header));
+	int r = receive_all(fd, header, sizeof(header), ret_fd);
 
 	if (r < 0)
 		return r;
@@ -67,10 +92,45 @@ int op_receive(int fd, struct json_object **ret)
 	if (len > FLEET_MESSAGE_MAX)
 		return -EMSGSIZE;
 	text = xmalloc(len + 1);
-	r = receive_all(fd, text, len);
+	r = receive_all(fd, text, len, NULL);
 	if (r < 0)
 		return r;
 	return fleet_json_parse((const char *)text, len, FLEET_MESSAGE_MAX, ret, NULL);
+}
+
+int op_receive(int fd, struct json_object **ret)
+{
+	return receive_frame(fd, ret, NULL);
+}
+
+/* The host's answer of this kind; one that comes late, of something given up since, is dropped. until_ms:
+ * monotonic, -1 for ever. *ret_fd: -1, or owned. */
+static int receive_answer(
+	const struct op *op, const char *kind, int64_t until_ms, struct json_object **ret, int *ret_fd)
+{
+	for (;;) {
+		_cleanup_json_ struct json_object *answer = NULL;
+		_cleanup_close_ int fd = -1;
+		int r;
+
+		if (until_ms >= 0) {
+			struct pollfd p = {.fd = op->fd, .events = POLLIN};
+			int64_t left = until_ms - fleet_clock_monotonic_ms();
+
+			if (left <= 0)
+				return -ETIMEDOUT;
+			if (poll(&p, 1, left > 60000 ? 60000 : (int)left) <= 0)
+				continue;
+		}
+		r = receive_frame(op->fd, &answer, &fd);
+		if (r < 0)
+			return r;
+		if (!str_equal(fleet_json_string(answer, "k"), kind))
+			continue;
+		*ret = TAKE_PTR(answer);
+		*ret_fd = TAKE_FD(fd);
+		return 0;
+	}
 }
 
 /* ---- steps ---- */
@@ -89,6 +149,13 @@ void op_end_step(struct op *op, bool ok, const char *message)
 
 int op_begin(struct op *op, const char *step, struct json_object *data, struct fleet_error *err)
 {
+	return op_begin_event(op, step, data, NULL, err);
+}
+
+int op_begin_event(
+	struct op *op, const char *step, struct json_object *data, const char *event, struct fleet_error *err)
+{
+	_cleanup_close_ int unwanted = -1;
 	_cleanup_json_ struct json_object *message = json_object_new_object(), *answer = NULL;
 	struct json_object *steps = fleet_json_array(op->result, "steps");
 	int r;
@@ -96,11 +163,12 @@ int op_begin(struct op *op, const char *step, struct json_object *data, struct f
 	op_end_step(op, true, NULL);
 	fleet_json_add_string(message, "k", "begin");
 	fleet_json_add_string(message, "step", step);
+	fleet_json_add_string(message, "event", event);
 	if (data)
 		fleet_json_add(message, "data", json_object_get(data));
 	r = op_send(op->fd, message);
 	if (r >= 0)
-		r = op_receive(op->fd, &answer);
+		r = receive_answer(op, "begun", -1, &answer, &unwanted);
 	if (r < 0)
 		return fleet_error_errno(err, r, "the driver host went away before step %s", step);
 	if (!fleet_json_bool(answer, "ok", false))
@@ -128,6 +196,44 @@ void op_progress(struct op *op, int percent, const char *text)
 	fleet_json_add_string(message, "message", text);
 	if (op_send(op->fd, message) < 0)
 		log_debug("progress was not heard"); /* a host that is gone is noticed at the next step */
+}
+
+/* ---- what the agent does ---- */
+
+int op_fetch(struct op *op, const char *url, int64_t max_bytes, int timeout_s, int *ret_fd,
+	struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *ask = json_object_new_object(), *answer = NULL;
+	_cleanup_close_ int fd = -1;
+	const char *why;
+	int r;
+
+	fleet_json_add_string(ask, "k", "fetch");
+	fleet_json_add_string(ask, "url", url);
+	fleet_json_add_int(ask, "maxBytes", max_bytes);
+	fleet_json_add_int(ask, "timeoutSeconds", timeout_s);
+	r = op_send(op->fd, ask);
+	if (r >= 0)
+		r = receive_answer(op, "fetched",
+			fleet_clock_monotonic_ms() + (timeout_s + FETCH_GRACE_S) * INT64_C(1000), &answer,
+			&fd);
+	if (r == -ETIMEDOUT) {
+		_cleanup_json_ struct json_object *cancel = json_object_new_object();
+
+		fleet_json_add_string(cancel, "k", "fetchCancel");
+		if (op_send(op->fd, cancel) < 0)
+			log_debug("nobody hears that the download is given up");
+		return fleet_error_set(err, r, "the agent did not bring the artifact within %d s", timeout_s);
+	}
+	if (r < 0)
+		return fleet_error_errno(err, r, "the driver host went away during the download");
+	why = fleet_json_string(answer, "error");
+	if (!fleet_json_bool(answer, "ok", false))
+		return fleet_error_set(err, -EREMOTEIO, "%s", why ? why : "the agent does not say why");
+	if (fd < 0)
+		return fleet_error_set(err, -EREMOTEIO, "the agent sent no file along");
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }
 
 /* ---- the outcome ---- */
@@ -209,13 +315,6 @@ struct json_object *op_result_new(struct json_object *payload, int64_t started_m
 
 /* ---- what is done for which action ---- */
 
-static void refuse_update(struct op *op)
-{
-	op_fail(op, "not-supported",
-		"%s is not supported by this version of the driver host; nothing was done",
-		fleet_action_to_string(op->action));
-}
-
 static const struct {
 	void (*run)(struct op *op);
 	unsigned allow;
@@ -223,8 +322,8 @@ static const struct {
 } actions[] = {
 	[FLEET_ACTION_RESTART_APP] = {op_restart, APP_ALLOW_RESTART, "restart"},
 	[FLEET_ACTION_PUSH_CONFIG] = {op_push_config, APP_ALLOW_PUSH_CONFIG, "push-config"},
-	[FLEET_ACTION_UPDATE_APP] = {refuse_update, APP_ALLOW_UPDATE, "update"},
-	[FLEET_ACTION_ROLLBACK_APP] = {refuse_update, APP_ALLOW_UPDATE, "update"},
+	[FLEET_ACTION_UPDATE_APP] = {op_update_app, APP_ALLOW_UPDATE, "update"},
+	[FLEET_ACTION_ROLLBACK_APP] = {op_rollback_app, APP_ALLOW_UPDATE, "update"},
 };
 _Static_assert(FLEET_ARRAY_LEN(actions) == FLEET_ACTION_COUNT, "every action has its row");
 

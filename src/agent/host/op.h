@@ -13,6 +13,8 @@ struct op_env {
 	const struct apps *apps;
 	const struct driver_registry *drivers;
 	const char *state_dir;
+	const char *trusted_keys_dir; /* NULL: none */
+	bool as_root;                 /* what the admin declares must be root's */
 };
 struct op {
 	const struct op_env *env;
@@ -34,6 +36,9 @@ extern void (*op_step_hook)(const char *step);
  * it as ok. Fails where the host could not write it down: the step must not begin then. */
 int op_begin(
 	struct op *op, const char *step, struct json_object *data, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same, and says so in the audit log: event is a sentence for it. */
+int op_begin_event(struct op *op, const char *step, struct json_object *data, const char *event,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 /* Ends the step in hand. message: for people, may be NULL; never a value of a setting. */
 void op_end_step(struct op *op, bool ok, const char *message);
 void op_progress(struct op *op, int percent, const char *message);
@@ -49,6 +54,12 @@ const char *op_driver_code(int code, const char *otherwise);
 struct json_object *op_result_new(struct json_object *payload, int64_t started_ms);
 void op_result_fail(struct json_object *result, const char *error_code, const char *message);
 
+/* What only the agent can do, having a network: the artifact at url, as an open descriptor of the whole file;
+ * waits for it for as long as it takes, at most timeout_s. *ret_fd owned. -ETIMEDOUT, or -EREMOTEIO with the
+ * agent's sentence. */
+int op_fetch(struct op *op, const char *url, int64_t max_bytes, int timeout_s, int *ret_fd,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* The child's main: does the command over fd and returns when the host has its result. 0, or -errno where the
  * host went away. last_step, write_step: for a recovery, else NULL and recovering false. */
 struct op_order {
@@ -58,14 +69,18 @@ struct op_order {
 };
 int op_run(const struct op_env *env, int fd, const struct op_order *order) FLEET_MUST_CHECK;
 
-/* Frames between the child and the host: {"k": "begin"|"progress"|"result", ...}; the host answers a begin
- * with {"ok": bool, "message"}. Blocking, for the child's side. */
+/* Frames between the child and the host: {"k": "begin"|"progress"|"fetch"|"fetchCancel"|"result", ...}; the
+ * host answers a begin with {"k": "begun", "ok": bool, "message"}, a fetch with {"k": "fetched", ...} and the
+ * file's descriptor. Blocking, for the child's side. */
 int op_send(int fd, struct json_object *message) FLEET_MUST_CHECK;
 int op_receive(int fd, struct json_object **ret) FLEET_MUST_CHECK;
 
 /* The operations. Each ends in op_fail or op_succeed. */
 void op_restart(struct op *op);
 void op_push_config(struct op *op);
+void op_update_app(struct op *op);
+void op_rollback_app(struct op *op);
 void op_recover(struct op *op);
+void op_recover_update(struct op *op);
 
 #endif

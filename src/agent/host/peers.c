@@ -138,6 +138,7 @@ static void on_hello(struct peer *p, struct json_object *frame)
 	peers_send(p->host, p->id, answer);
 	ledger_untell(p->host->ledger, NULL);
 	commands_tell(p->host);
+	commands_ask_again(p->host);
 }
 
 static void on_keys(struct peer *p, struct json_object *frame)
@@ -212,7 +213,7 @@ static void send_error(struct peer *p, struct json_object *frame, const char *co
 static void on_frame(
 	struct fleet_frame_link *link FLEET_UNUSED, const char *data, size_t len, int fd, void *arg)
 {
-	_cleanup_close_ int unwanted = fd; /* no frame of this version carries one */
+	_cleanup_close_ int with = fd; /* only `fetched` has use for one */
 	_cleanup_json_ struct json_object *frame = NULL;
 	enum fleet_message_type type = FLEET_MESSAGE_INVALID;
 	struct fleet_error err = FLEET_ERROR_INIT;
@@ -222,6 +223,9 @@ static void on_frame(
 	if (r < 0) {
 		log_warn("a frame from the agent was not understood: %s", err.message);
 		send_error(p, frame, r == -EOPNOTSUPP ? "unknown-type" : "invalid", err.message);
+	} else if (type == FLEET_FRAME_FETCHED) {
+		if (p->id == p->host->outcome_peer)
+			commands_fetched(p->host, frame, TAKE_FD(with));
 	} else if (handlers[type]) {
 		handlers[type](p, frame);
 	} else if (type == FLEET_MESSAGE_ERROR) {

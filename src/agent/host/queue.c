@@ -81,6 +81,16 @@ struct queue_item *queue_next(struct queue *q)
 	return NULL;
 }
 
+void queue_set_waiting(struct queue *q, const char *command_id, bool waiting)
+{
+	for (struct queue_item *item = q->first; item; item = item->next) {
+		if (strcmp(item->command_id, command_id) != 0 || !item->running || item->waiting == waiting)
+			continue;
+		item->waiting = waiting;
+		q->running = waiting ? q->running - 1 : q->running + 1;
+	}
+}
+
 void queue_remove(struct queue *q, const char *command_id)
 {
 	for (struct queue_item **at = &q->first; *at; at = &(*at)->next) {
@@ -91,7 +101,7 @@ void queue_remove(struct queue *q, const char *command_id)
 		*at = item->next;
 		if (!item->next)
 			q->last = at;
-		q->running -= item->running;
+		q->running -= item->running && !item->waiting;
 		q->count--;
 		item_free(item);
 		return;

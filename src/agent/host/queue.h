@@ -10,7 +10,7 @@ struct queue_item {
 	char *command_id;
 	char **keys; /* owned */
 	size_t key_count;
-	bool running;
+	bool running, waiting;
 	struct queue_item *next; /* in the order of arrival */
 };
 struct queue {
@@ -25,6 +25,9 @@ void queue_done(struct queue *q);
 void queue_add(struct queue *q, const char *command_id, char **takes_keys, size_t key_count, bool first);
 /* The next that may run now, marked as running; NULL: none. Borrowed until it is removed. */
 struct queue_item *queue_next(struct queue *q);
+/* A running one waits for something outside (a download): it keeps its keys, but not its place among those
+ * that run; and no longer. */
+void queue_set_waiting(struct queue *q, const char *command_id, bool waiting);
 /* It ended, or will not run. Unknown ids are fine. */
 void queue_remove(struct queue *q, const char *command_id);
 /* How many stand before it that hold a key of its; -1: not in the queue. */

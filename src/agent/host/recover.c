@@ -229,6 +229,8 @@ void op_recover(struct op *op)
 		step_name(op->last_step));
 	if (op->action == FLEET_ACTION_PUSH_CONFIG) {
 		recover_push(op);
+	} else if (op->action == FLEET_ACTION_UPDATE_APP || op->action == FLEET_ACTION_ROLLBACK_APP) {
+		op_recover_update(op);
 	} else if (op->action == FLEET_ACTION_RESTART_APP &&
 		   (str_equal(step_name(op->last_step), "restart") ||
 			   str_equal(step_name(op->last_step), "health"))) {

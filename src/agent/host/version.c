@@ -23,8 +23,7 @@ bool version_is_cheap(const struct app *app)
 	return app->version_kind == APP_VERSION_FILE || app->version_kind == APP_VERSION_ENV;
 }
 
-/* The first line, without white space around it; NULL where that is empty. */
-static char *first_line(const char *text, size_t len)
+char *version_of_text(const char *text, size_t len)
 {
 	const char *end = memchr(text, '\n', len);
 	char *line;
@@ -70,7 +69,7 @@ static int from_file(const struct app *app, char **ret, struct fleet_error *err)
 	int r = read_plain(app->version_source, VERSION_FILE_MAX, &text, &len, err);
 
 	if (r >= 0)
-		*ret = first_line(text, len);
+		*ret = version_of_text(text, len);
 	return r;
 }
 
@@ -92,7 +91,7 @@ static int from_env(const struct app *app, char **ret, struct fleet_error *err)
 			return r;
 		value = fleet_envfile_get(env, app->version_source);
 		if (value) {
-			*ret = first_line(value, strlen(value));
+			*ret = version_of_text(value, strlen(value));
 			return 0;
 		}
 	}
@@ -166,7 +165,7 @@ static int from_command(const struct app *app, char **ret, struct fleet_error *e
 	(void)kill(-pid, SIGKILL); /* its group, should it have left something running; mostly it is gone */
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
-	*ret = first_line(text, len);
+	*ret = version_of_text(text, len);
 	if (!*ret)
 		return fleet_error_set(err, -ENODATA,
 			"%s printed no version (it runs as nobody, for at most %d s)",
@@ -186,7 +185,7 @@ static int from_driver(const struct op_env *env, const struct app *app, char **r
 	if (r == -EOPNOTSUPP)
 		return 0;
 	if (r >= 0 && text.len > 0)
-		*ret = first_line(text.data, text.len);
+		*ret = version_of_text(text.data, text.len);
 	return r;
 }
 

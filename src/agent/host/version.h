@@ -4,6 +4,8 @@
 #define HOST_VERSION_H
 #include "agent/host/op.h"
 
+/* The first line of a text, without white space around it; owned; NULL where that is empty. */
+char *version_of_text(const char *text, size_t len);
 /* Is it read at once (file, env), so that it is asked each time? */
 bool version_is_cheap(const struct app *app);
 /* *ret owned; NULL where the app has none to tell. */

@@ -1,0 +1,75 @@
+/* The host has no network. What an operation needs of it, the agent does: the question goes to whoever said
+ * hello last, again after each hello until it is answered, and the answer to the child that asked. */
+#include "agent/host/operation.h"
+
+static void send_fetch(struct operation *o)
+{
+	if (o->host->outcome_peer && o->fetch)
+		peers_send(o->host, o->host->outcome_peer, o->fetch);
+}
+
+void asks_fetch(struct operation *o, struct json_object *message)
+{
+	asks_forget(o);
+	o->fetch = fleet_message_new(FLEET_FRAME_FETCH);
+	fleet_json_add_string(o->fetch, "commandId", o->id);
+	fleet_json_add_string(o->fetch, "url", fleet_json_string(message, "url"));
+	fleet_json_add_int(o->fetch, "maxBytes", fleet_json_int(message, "maxBytes", 1));
+	fleet_json_add_int(o->fetch, "timeoutSeconds", fleet_json_int(message, "timeoutSeconds", 1));
+	queue_set_waiting(&o->host->queue, o->id, true); /* it may take an hour: others go on */
+	send_fetch(o);
+}
+
+void asks_forget(struct operation *o)
+{
+	if (!o->fetch)
+		return;
+	json_object_put(o->fetch);
+	o->fetch = NULL;
+	queue_set_waiting(&o->host->queue, o->id, false);
+}
+
+void asks_cancel(struct operation *o)
+{
+	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_FETCH_CANCEL);
+
+	asks_forget(o);
+	fleet_json_add_string(frame, "commandId", o->id);
+	if (o->host->outcome_peer)
+		peers_send(o->host, o->host->outcome_peer, frame);
+}
+
+void commands_ask_again(struct host *h)
+{
+	for (struct operation *o = h->operations; o; o = o->next)
+		send_fetch(o);
+}
+
+void commands_fetched(struct host *h, struct json_object *frame, int takes_fd)
+{
+	_cleanup_close_ int fd = takes_fd;
+	_cleanup_json_ struct json_object *answer = NULL;
+	struct operation *o = h->operations;
+
+	while (o && !(o->fetch && str_equal(o->id, fleet_json_string(frame, "commandId"))))
+		o = o->next;
+	if (!o) {
+		log_info("an artifact came that nobody waits for any more");
+		return;
+	}
+	asks_forget(o);
+	answer = json_object_new_object();
+	fleet_json_add_string(answer, "k", "fetched");
+	fleet_json_add_bool(answer, "ok", fleet_json_bool(frame, "ok", false));
+	fleet_json_add_string(answer, "error", fleet_json_string(frame, "error"));
+	if (child_send_fd(o->child, answer, fd) < 0)
+		log_warn("the operation of command %s does not listen", o->id); /* its end is seen soon */
+}
+
+void commands_give_up_waiting(struct host *h)
+{
+	for (struct operation *o = h->operations; o; o = o->next) {
+		if (o->fetch)
+			child_kill(o->child); /* the next host asks again, and the agent goes on meanwhile */
+	}
+}

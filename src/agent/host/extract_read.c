@@ -1,0 +1,236 @@
+#include "agent/host/extract_read.h"
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include "driver/sandbox.h"
+#include "fleet/limits.h"
+
+#define READ_SIZE (256 * 1024)
+
+struct source {
+	int fd, out;
+	off_t at, size;
+	unsigned char block[READ_SIZE];
+};
+
+/* ---- the pipe ---- */
+
+static void put(const struct source *s, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len > 0) {
+		ssize_t n = write(s->out, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			_exit(1); /* nobody reads any more */
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+static void put_entry(
+	const struct source *s, enum extract_kind kind, unsigned mode, const char *path, const char *link)
+{
+	struct extract_head head = {.kind = kind,
+		.mode = mode,
+		.path_len = (uint32_t)strlen(path),
+		.link_len = (uint32_t)strlen(link),
+		.packed = (uint64_t)s->at};
+
+	put(s, &head, sizeof(head));
+	put(s, path, head.path_len);
+	put(s, link, head.link_len);
+}
+
+static void put_error(const struct source *s, struct archive *a)
+{
+	const char *why = archive_error_string(a);
+
+	put_entry(s, EXTRACT_ERROR, 0, why ? why : "it is damaged", "");
+}
+
+/* ---- the artifact, read with pread alone ---- */
+
+static la_ssize_t on_read(struct archive *a, void *arg, const void **ret)
+{
+	struct source *s = arg;
+	ssize_t n;
+
+	do
+		n = pread(s->fd, s->block, sizeof(s->block), s->at);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		archive_set_error(a, errno, "cannot read the artifact");
+		return ARCHIVE_FATAL;
+	}
+	s->at += n;
+	*ret = s->block;
+	return n;
+}
+
+static la_int64_t on_skip(struct archive *a, void *arg, la_int64_t wanted)
+{
+	struct source *s = arg;
+
+	(void)a;
+	if (wanted < 0 || wanted > s->size - s->at)
+		wanted = s->size - s->at;
+	s->at += wanted;
+	return wanted;
+}
+
+static la_int64_t on_seek(struct archive *a, void *arg, la_int64_t offset, int whence)
+{
+	struct source *s = arg;
+	off_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : s->size;
+
+	if (offset < -base || offset > s->size - base) {
+		archive_set_error(a, EINVAL, "it points outside of itself");
+		return ARCHIVE_FATAL;
+	}
+	s->at = base + offset;
+	return s->at;
+}
+
+/* ---- entries ---- */
+
+static enum extract_kind kind_of(struct archive_entry *e)
+{
+	if (archive_entry_hardlink_utf8(e) || archive_entry_hardlink(e))
+		return EXTRACT_HARDLINK;
+	switch (archive_entry_filetype(e)) {
+	case AE_IFREG:
+		return EXTRACT_FILE;
+	case AE_IFDIR:
+		return EXTRACT_DIRECTORY;
+	case AE_IFLNK:
+		return EXTRACT_SYMLINK;
+	default:
+		return EXTRACT_OTHER;
+	}
+}
+
+/* A name in UTF-8 where the archive knows its encoding, else its bytes as they are. */
+static const char *either(const char *utf8, const char *bytes)
+{
+	return utf8 ? utf8 : bytes ? bytes : "";
+}
+
+static void put_data(const struct source *s, struct archive *a)
+{
+	static char chunk[EXTRACT_CHUNK_MAX];
+
+	for (;;) {
+		la_ssize_t n = archive_read_data(a, chunk, sizeof(chunk));
+		uint32_t len = n < 0 ? EXTRACT_CHUNK_ERROR : (uint32_t)n;
+
+		put(s, &len, sizeof(len));
+		if (n < 0) {
+			put_error(s, a);
+			_exit(0);
+		}
+		if (n == 0)
+			return;
+		put(s, chunk, len);
+	}
+}
+
+static void read_all(struct source *s, struct archive *a)
+{
+	struct archive_entry *e;
+	int r;
+
+	while ((r = archive_read_next_header(a, &e)) == ARCHIVE_OK || r == ARCHIVE_WARN) {
+		enum extract_kind kind = kind_of(e);
+		const char *path = either(archive_entry_pathname_utf8(e), archive_entry_pathname(e)),
+			   *link = "";
+
+		if (kind == EXTRACT_SYMLINK)
+			link = either(archive_entry_symlink_utf8(e), archive_entry_symlink(e));
+		else if (kind == EXTRACT_HARDLINK)
+			link = either(archive_entry_hardlink_utf8(e), archive_entry_hardlink(e));
+		put_entry(s, kind, archive_entry_mode(e) & 07777u, path, link);
+		if (kind == EXTRACT_FILE)
+			put_data(s, a);
+	}
+	if (r == ARCHIVE_EOF)
+		put_entry(s, EXTRACT_END, 0, "", "");
+	else
+		put_error(s, a);
+}
+
+static void FLEET_NORETURN run(pid_t parent, int artifact_fd, int out)
+{
+	static struct source s; /* its block is large */
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct archive *a = archive_read_new();
+	struct stat st;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_NAME, "fleet-unpack");
+	if (getppid() != parent || !a || fstat(artifact_fd, &st) < 0)
+		_exit(1);
+	/* zip's times are local ones: no file about time zones is read later */
+	if (setenv("TZ", "UTC0", 1) < 0)
+		_exit(1);
+	tzset();
+	s = (struct source){.fd = artifact_fd, .out = out, .size = st.st_size};
+	if (driver_sandbox_drop_privileges(&err) < 0 ||
+		driver_sandbox_close_reading(out, artifact_fd, &err) < 0) {
+		put_entry(&s, EXTRACT_ERROR, 0, err.message, "");
+		_exit(0);
+	}
+	(void)archive_read_set_seek_callback(a, on_seek);
+	(void)archive_read_set_read_callback(a, on_read);
+	(void)archive_read_set_skip_callback(a, on_skip);
+	(void)archive_read_set_callback_data(a, &s);
+	if (archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
+		archive_read_support_filter_xz(a) != ARCHIVE_OK ||
+		archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
+		archive_read_support_format_tar(a) != ARCHIVE_OK ||
+		archive_read_support_format_zip(a) != ARCHIVE_OK || archive_read_open1(a) != ARCHIVE_OK)
+		put_error(&s, a);
+	else
+		read_all(&s, a);
+	_exit(0); /* with everything that libarchive holds */
+}
+
+int extract_read_start(int artifact_fd, pid_t *ret_pid, int *ret_pipe, struct fleet_error *err)
+{
+	pid_t parent = getpid(), pid;
+	int ends[2], high = -1, low = -1;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fleet_error_errno(err, -errno, "cannot make a pipe");
+	(void)fcntl(ends[1], F_SETPIPE_SZ, 1 << 20); /* smaller is slower, no more */
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+		return fleet_error_errno(err, r, "cannot fork");
+	}
+	if (pid == 0) {
+		/* 0 to 2 and these two stay */
+		high = fcntl(artifact_fd, F_DUPFD_CLOEXEC, 16);
+		low = fcntl(ends[1], F_DUPFD_CLOEXEC, 16);
+		if (high < 0 || low < 0 || dup3(high, 3, O_CLOEXEC) < 0 || dup3(low, 4, O_CLOEXEC) < 0 ||
+			syscall(SYS_close_range, 5, ~0U, 0) < 0)
+			_exit(1);
+		run(parent, 3, 4);
+	}
+	(void)close(ends[1]);
+	*ret_pid = pid;
+	*ret_pipe = ends[0];
+	return 0;
+}

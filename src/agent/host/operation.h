@@ -1,0 +1,23 @@
+/* A command that runs: its child, and what that waits for. Shared by commands.c, which starts and ends it,
+ * and asks.c, which asks the agent for what the child needs of the network. On the host's event loop. */
+#ifndef HOST_OPERATION_H
+#define HOST_OPERATION_H
+#include "agent/host/child.h"
+#include "agent/host/host.h"
+
+struct operation {
+	struct operation *next;
+	struct host *host;
+	char id[FLEET_UUID_LEN + 1];
+	struct child *child;
+	struct json_object *payload; /* owned */
+	struct json_object *fetch;   /* the frame that is not answered yet; owned, NULL none */
+};
+
+/* What the child says: "fetch" and "fetchCancel". */
+void asks_fetch(struct operation *o, struct json_object *message);
+void asks_cancel(struct operation *o);
+/* The operation ends. */
+void asks_forget(struct operation *o);
+
+#endif

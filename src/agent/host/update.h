@@ -1,0 +1,82 @@
+/* An update in its parts, so that doing one, going back to the version before, and taking up what was cut off
+ * share them. What is written down when is in docs/ledger.md; what lies where in update_tree.h. Blocks; used
+ * in operation children. (DESIGN 7)
+ *
+ *   update.c          the two operations, up to the moment at which apps are stopped
+ *   update_stage.c    the artifact: fetched, copied, hashed, its signature, unpacked
+ *   update_swap.c     stop, carry over, exchange, start, health, keep; and the way back
+ *   update_apps.c     the apps that share the tree: how they stood, stopping and starting them
+ *   update_recover.c  takes up what was cut off
+ *   update_version.c  which of two versions is the newer */
+#ifndef HOST_UPDATE_H
+#define HOST_UPDATE_H
+#include "agent/host/health.h"
+#include "agent/host/update_moves.h"
+#include "agent/host/update_tree.h"
+
+struct update_app {
+	const struct app *app;
+	struct driver_status before;
+	bool was_good, was_stopped;
+};
+struct update {
+	struct op *op;
+	struct tree tree;
+	struct moves moves;
+	struct update_app *apps; /* the command's own app first */
+	size_t app_count;
+	bool back;                     /* rollback-app: the new one is the kept one */
+	bool ran;                      /* the new version may have run */
+	char *from_version;            /* owned; NULL not known */
+	char *to_version;              /* owned; likewise */
+	char sha256[FLEET_SHA256_HEX]; /* of `new` where it is a file */
+	int64_t down_since_ms;         /* monotonic: when the first app was stopped; 0 none was */
+};
+
+void update_init(struct update *u, struct op *op);
+void update_done(struct update *u);
+/* "2.1.0", or words for a version that nobody knows. Borrowed. */
+const char *update_version_name(const char *version);
+/* Nobody said what the artifact's bytes must be. */
+bool update_no_checksum(const struct update *u);
+
+/* ---- update_apps.c ---- */
+/* How every app of the tree stands now. */
+int update_look(struct update *u, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Stops those that are not stopped, and is sure of it: nothing is moved under a running program. */
+int update_stop(struct update *u, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Starts those that were not stopped before. *ret_failed: the one whose start failed. */
+int update_start(
+	struct update *u, const struct update_app **ret_failed, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Waits until each that was started is well. since_ms: wall clock of the start; fresh: a start that is not
+ * the one from before is due. false: *ret_failed, *ret_verdict say who and why. The own app's status is in
+ * the result. */
+bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct update_app **ret_failed,
+	struct health_verdict *ret_verdict);
+/* {path, file, sha256, from, to, back, apps: [{id, instance, good, stopped}], moves}; owned. And back. */
+struct json_object *update_record(const struct update *u);
+void update_restore(struct update *u, struct json_object *record);
+
+/* ---- update_stage.c ---- */
+/* From the command's arguments to a whole, synced release in `new`. Past a failure there is nothing of it
+ * left, and the operation has its result: negative. */
+int update_stage(struct update *u) FLEET_MUST_CHECK;
+/* Removes what may be left in staging of the command, and what was being unpacked. */
+void update_clean(struct update *u);
+
+/* ---- update_swap.c ---- */
+/* What is in `new` takes the app's place. Ends in the operation's result, whatever happens. */
+void update_swap(struct update *u);
+/* After the exchange: start, health, version, keep; where one of them fails, back. */
+void update_go_on(struct update *u);
+/* The old version returns to its place, whatever of the new one is there, and runs again as it did. why: for
+ * the message; code: errorCode. Ends in the result. */
+void update_roll_back(struct update *u, const char *code, const char *why);
+/* The version before is kept, or removed; nothing else is left beside the tree. */
+void update_keep(struct update *u);
+
+/* ---- update_version.c ---- */
+/* -1, 0, 1 as a is older, the same or newer: numbers by value, a pre-release before its release. */
+int update_version_compare(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,128 @@
+/* Taking up an update that was cut off: the ledger has the plan, the markers say which tree is where. */
+#include "agent/host/update.h"
+#include "fleet/clock.h"
+#include "fleet/log.h"
+
+static void tell(struct update *u, const char *what)
+{
+	struct driver_status now;
+
+	if (service_status(u->op, u->op->app, &now, NULL) == 0)
+		health_add_to_result(u->op, &now, service_is_good(&now) || now.state == FLEET_STATE_STOPPED);
+	op_fail(u->op, "interrupted", "%s", what);
+}
+
+/* Before anything was stopped: what was staged goes, the app was never touched. */
+static void recover_staged(struct update *u, const char *step)
+{
+	_cleanup_free_ char *what =
+		xasprintf("interrupted at step %s, before the app was touched: nothing was changed", step);
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (u->op->app->binary_path && tree_open(u->op->app->binary_path, -1, &u->tree, &err) >= 0) {
+		int r = u->back ? (tree_exists(&u->tree, TREE_PREVIOUS)
+						  ? 0
+						  : tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err))
+				: tree_remove(&u->tree, TREE_NEW, &err);
+
+		if (r < 0)
+			log_warn("%s", err.message);
+		update_clean(u);
+		tree_tidy(&u->tree);
+	}
+	tell(u, what);
+}
+
+/* Only what runs no more, or with the wrong version under it, is to be stopped and started; whoever never
+ * stopped goes on. */
+static bool never_stopped(struct update *u)
+{
+	for (size_t i = 0; i < u->app_count; i++) {
+		const struct update_app *a = &u->apps[i];
+		struct driver_status now;
+
+		if (a->was_stopped)
+			continue;
+		if (!a->was_good || service_status(u->op, a->app, &now, NULL) < 0 || !service_is_good(&now) ||
+			str_empty(now.instance) || strcmp(now.instance, a->before.instance) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void recover_swap(struct update *u, const char *step)
+{
+	bool in_place;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = tree_settle(&u->tree, &err);
+
+	if (r < 0) {
+		tell(u, err.message);
+		return;
+	}
+	in_place = tree_is_release(&u->tree, NULL, u->op->command_id, u->sha256);
+	if (strcmp(step, "keep") == 0 && in_place) {
+		struct driver_status now = {.state = FLEET_STATE_UNKNOWN};
+
+		update_keep(u);
+		if (service_status(u->op, u->op->app, &now, NULL) == 0)
+			health_add_to_result(u->op, &now, service_is_good(&now) || u->apps[0].was_stopped);
+		fleet_json_add_bool(u->op->result, "verified", !u->apps[0].was_stopped);
+		op_succeed(u->op,
+			"%s is in place and was seen to be well; the driver host was interrupted meanwhile",
+			update_version_name(u->to_version));
+	} else if (strcmp(step, "rollback") == 0) {
+		u->ran = true;
+		update_roll_back(u, "interrupted", "interrupted while it was rolled back");
+	} else if (in_place) {
+		update_go_on(u); /* as if nothing had been: it starts, and is well or not */
+	} else if (never_stopped(u)) {
+		r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
+			    : tree_remove(&u->tree, TREE_NEW, &err);
+		if (r < 0)
+			log_warn("%s", err.message);
+		tell(u, "interrupted before the app was stopped: nothing was changed");
+	} else {
+		update_roll_back(u, "interrupted", "interrupted before the new version was in place");
+	}
+}
+
+void op_recover_update(struct op *op)
+{
+	struct json_object *record = fleet_json_object(op->write_step, "data");
+	const char *step = fleet_json_string(op->last_step, "step");
+	_cleanup_(update_done) struct update u;
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (!step)
+		step = "start";
+	if (!record && op->action == FLEET_ACTION_UPDATE_APP &&
+		(strcmp(step, "start") == 0 || strcmp(step, "prepare") == 0 ||
+			strcmp(step, "download") == 0)) {
+		op_update_app(op); /* a download may take an hour, and nothing was done yet */
+		return;
+	}
+	update_init(&u, op);
+	u.back = op->action == FLEET_ACTION_ROLLBACK_APP;
+	if (!record) {
+		recover_staged(&u, step);
+		return;
+	}
+	update_restore(&u, record);
+	fleet_json_add_string(op->result, "fromVersion", u.from_version);
+	fleet_json_add_string(op->result, "toVersion", u.to_version);
+	if (!str_equal(op->app->binary_path, fleet_json_string(record, "path")))
+		op_fail(op, "interrupted",
+			"interrupted while it updated %s, which is no longer declared: look at it, and at "
+			"the .fleet "
+			"directory beside it, by hand",
+			fleet_json_string(record, "path"));
+	else if (tree_open(op->app->binary_path, fleet_json_bool(record, "file", false), &u.tree, &err) < 0)
+		tell(&u, err.message);
+	else
+		recover_swap(&u, step);
+	if (u.tree.work_fd >= 0) {
+		update_clean(&u);
+		tree_tidy(&u.tree);
+	}
+}
