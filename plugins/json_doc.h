@@ -49,4 +49,9 @@ bool json_string_is(const char *token, size_t len, const char *text, size_t text
 /* The token for a text; false where the text is not UTF-8. */
 bool json_string_encode(const char *text, size_t len, struct text *out);
 
+/* An edit's new value as a document of its own; token is its text where that had to be made, and is the
+ * caller's as ret is, in every case. -EINVAL where it is not of its type. */
+int json_value_parse(const struct fleet_edit *edit, struct text *token, struct json_doc *ret,
+	struct fleet_driver_error *err);
+
 #endif

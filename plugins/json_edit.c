@@ -83,29 +83,6 @@ static int replace(const struct json_doc *doc, uint32_t node, const struct json_
 	return 0;
 }
 
-/* The new value as a document of its own. */
-static int parse_value(const struct fleet_edit *edit, struct text *token, struct json_doc *ret,
-	struct fleet_driver_error *err)
-{
-	const char *text = edit->value.data;
-	size_t len = edit->value.len;
-	int r;
-
-	if (edit->type == FLEET_TYPE_STRING) {
-		if (!json_string_encode(text, len, token))
-			return fleet_driver_fail(err, -EINVAL, 0, 0, "the new value is not UTF-8 text");
-		if (token->failed)
-			return fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
-		text = token->data;
-		len = token->len;
-	}
-	r = json_doc_parse(text, len, ret, err);
-	if (r < 0 || ret->empty || ret->nodes[0].type != edit->type)
-		return fleet_driver_fail(
-			err, -EINVAL, 0, 0, "the new value is not JSON of the type that was said");
-	return 0;
-}
-
 static int set(const struct json_doc *doc, const struct path *path, const struct json_doc *value,
 	struct splices *s, struct fleet_driver_error *err)
 {
@@ -133,7 +110,7 @@ int json_edit_set(const struct json_doc *doc, const struct path *path, const str
 	struct text token = {0};
 	int r;
 
-	r = parse_value(edit, &token, &value, err);
+	r = json_value_parse(edit, &token, &value, err);
 	if (r == 0)
 		r = set(doc, path, &value, s, err);
 	json_doc_done(&value);

@@ -1,4 +1,5 @@
-/* JSON's string tokens and the texts that they stand for. */
+/* JSON's string tokens and the texts that they stand for; and an edit's new value. */
+#include <errno.h>
 #include <stdio.h>
 #include "json_doc.h"
 #include "utf8.h"
@@ -95,4 +96,26 @@ bool json_string_encode(const char *text, size_t len, struct text *out)
 	}
 	text_add(out, "\"", 1);
 	return true;
+}
+
+int json_value_parse(const struct fleet_edit *edit, struct text *token, struct json_doc *ret,
+	struct fleet_driver_error *err)
+{
+	const char *text = edit->value.data;
+	size_t len = edit->value.len;
+	int r;
+
+	if (edit->type == FLEET_TYPE_STRING) {
+		if (!json_string_encode(text, len, token))
+			return fleet_driver_fail(err, -EINVAL, 0, 0, "the new value is not UTF-8 text");
+		if (token->failed)
+			return fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
+		text = token->data;
+		len = token->len;
+	}
+	r = json_doc_parse(text, len, ret, err);
+	if (r < 0 || ret->empty || ret->nodes[0].type != edit->type)
+		return fleet_driver_fail(
+			err, -EINVAL, 0, 0, "the new value is not JSON of the type that was said");
+	return 0;
 }
