@@ -80,6 +80,24 @@ bool try_says_what_was_asked(const char *old, size_t old_len, const char *new, s
 	return good;
 }
 
+/* Of a format that knows types: JSON text, but for a string only the quotes go. */
+static void take_type(struct fleet_edit *edit)
+{
+	static const struct {
+		char first;
+		uint32_t type;
+	} types[] = {{'"', FLEET_TYPE_STRING}, {'{', FLEET_TYPE_OBJECT}, {'[', FLEET_TYPE_ARRAY},
+		{'t', FLEET_TYPE_BOOLEAN}, {'f', FLEET_TYPE_BOOLEAN}, {'n', FLEET_TYPE_NULL}};
+
+	edit->type = strpbrk(edit->value.data, ".eE") ? FLEET_TYPE_NUMBER : FLEET_TYPE_INTEGER;
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(types); i++) {
+		if (*edit->value.data == types[i].first)
+			edit->type = types[i].type;
+	}
+	if (edit->type == FLEET_TYPE_STRING)
+		edit->value = (struct fleet_bytes){edit->value.data + 1, edit->value.len - 2};
+}
+
 struct fleet_edit try_edit_of(const char *spec)
 {
 	const char *equals = strchr(spec, '=');
@@ -91,6 +109,8 @@ struct fleet_edit try_edit_of(const char *spec)
 	edit.path.len = (uint64_t)(equals - spec);
 	edit.value = (struct fleet_bytes){equals + 1, strlen(equals + 1)};
 	edit.type = FLEET_TYPE_STRING;
+	if (!(fleet_driver_v1.format->flags & FLEET_FORMAT_TEXT_ONLY))
+		take_type(&edit);
 	return edit;
 }
 

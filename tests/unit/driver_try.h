@@ -1,4 +1,4 @@
-/* One format driver of text, linked into its test: asked to read, check and edit, and measured by the host's
+/* One format driver, linked into its test: asked to read, check and edit, and measured by the host's
  * own idea of what an edit does. */
 #ifndef DRIVER_TRY_H
 #define DRIVER_TRY_H
@@ -16,7 +16,8 @@ int try_edit(const char *text, size_t len, const struct fleet_edit *edits, uint3
 bool try_says_what_was_asked(const char *old, size_t old_len, const char *new, size_t new_len,
 	const struct fleet_edit *edits, size_t n);
 
-/* "path=value" sets, "path" alone unsets. Borrowed. */
+/* "path=value" sets, "path" alone unsets. The value is the text itself where the format knows text only, else
+ * JSON text, in which a string is what stands between its quotes, without escapes. Borrowed. */
 struct fleet_edit try_edit_of(const char *spec);
 
 struct try_example {

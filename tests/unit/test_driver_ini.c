@@ -3,7 +3,7 @@
 #include "driver_try.h"
 #include "unit.h"
 
-extern const struct unit_test ini_random_tests[]; /* test_driver_ini_random.c */
+extern const struct unit_test ini_random_tests[]; /* driver_ini_random.c */
 
 #define FLAVOUR(name)                                                                                        \
 	do {                                                                                                 \

@@ -1,0 +1,762 @@
+/* yaml-config on random documents and on the files of this machine: measured by the host's own idea of edits,
+ * by the bytes that differ, by what a second edit does, and by PyYAML's own parser. */
+#include <fcntl.h>
+#include <ftw.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "driver/keypath.h"
+#include "driver_try.h"
+#include "unit.h"
+
+extern const struct unit_test yaml_random_tests[];
+
+/* What PyYAML is asked about, and what it said. */
+struct oracle {
+	char path[64];
+	FILE *file;
+	unsigned tried, wrong, skipped;
+};
+
+static bool oracle_open(struct oracle *o)
+{
+	int fd;
+
+	(void)snprintf(o->path, sizeof(o->path), "/tmp/fleet-yaml-oracle-XXXXXX");
+	fd = mkostemp(o->path, O_CLOEXEC);
+	o->file = fd >= 0 ? fdopen(fd, "w") : NULL;
+	CU_ASSERT_PTR_NOT_NULL(o->file);
+	return o->file;
+}
+
+static struct json_object *text_object(const char *text, size_t len)
+{
+	return json_object_new_string_len(text, (int)len);
+}
+
+static void oracle_add(struct oracle *o, const struct fleet_buffer *old, const struct fleet_buffer *new,
+	const struct fleet_edit *edit)
+{
+	static const char *const types[] = {
+		"string", "integer", "number", "boolean", "null", "array", "object"};
+	struct json_object *line = json_object_new_object(), *parts = json_object_new_array();
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct keypath path;
+	int document = 0;
+
+	CU_ASSERT_EQUAL(keypath_parse(edit->path.data, edit->path.len, true, &path, &err), 0);
+	for (size_t i = 0; i < path.count; i++) {
+		const struct keypath_part *part = &path.parts[i];
+		char name[64];
+
+		if (part->kind == KEYPATH_NAME) {
+			(void)snprintf(name, sizeof(name), "%.*s", (int)(part->end - part->start),
+				edit->path.data + part->start);
+			if (i > 0 || sscanf(name, "\\[doc%d]", &document) != 1)
+				json_object_array_add(parts, json_object_new_string(name));
+		} else {
+			json_object_array_add(parts, part->kind == KEYPATH_INDEX
+							     ? json_object_new_int((int)part->index)
+							     : json_object_new_string("+"));
+		}
+	}
+	json_object_object_add(line, "old", text_object(old->data, old->len));
+	json_object_object_add(line, "new", text_object(new->data, new->len));
+	json_object_object_add(line, "document", json_object_new_int(document));
+	json_object_object_add(line, "path", parts);
+	json_object_object_add(line, "type",
+		edit->kind == FLEET_EDIT_SET ? json_object_new_string(types[edit->type]) : NULL);
+	json_object_object_add(line, "value", text_object(edit->value.data, edit->value.len));
+	(void)fprintf(o->file, "%s\n", json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
+	json_object_put(line);
+}
+
+/* False where there is no python3, or no PyYAML. */
+static bool oracle_ask(struct oracle *o)
+{
+	char command[512], answer[2048];
+	FILE *python;
+	bool told = false;
+
+	(void)fclose(o->file);
+	(void)snprintf(
+		command, sizeof(command), "python3 '%s/yaml_oracle.py' %s 2>&1", UNIT_DATA_DIR, o->path);
+	python = popen(command, "re");
+	while (python && fgets(answer, sizeof(answer), python)) {
+		if (sscanf(answer, "tried %u wrong %u skipped %u", &o->tried, &o->wrong, &o->skipped) == 3)
+			told = true;
+		else
+			printf("# %s", answer);
+	}
+	if (python)
+		(void)pclose(python);
+	(void)unlink(o->path);
+	return told;
+}
+
+struct maker {
+	uint64_t seed;
+	struct fleet_buffer out;
+	const char *newline;
+	unsigned unit, sequence, gap; /* blanks: a mapping in a mapping, a sequence in one, behind a dash */
+	unsigned anchors, closed[100], closed_count; /* an alias may only come behind the anchored value */
+	bool comments, shared;
+};
+
+static uint32_t dice(struct maker *m, uint32_t sides)
+{
+	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(m->seed >> 33) % sides;
+}
+
+#define PICK(m, list) ((list)[dice(m, FLEET_ARRAY_LEN(list))])
+
+static void make_line(struct maker *m, unsigned column)
+{
+	fleet_buffer_add_string(&m->out, m->newline);
+	for (unsigned i = 0; i < column; i++)
+		fleet_buffer_add_string(&m->out, " ");
+}
+
+/* Comments and blank lines between entries. */
+static void make_gap(struct maker *m, unsigned column)
+{
+	static const char *const comments[] = {"# some: words", "#k3: 5", "# k1: [", "#", "# - x", "# k2 :"};
+
+	while (m->comments && dice(m, 4) == 0) {
+		make_line(m, dice(m, 3) ? column : 0);
+		fleet_buffer_add_string(&m->out, dice(m, 4) ? PICK(m, comments) : "");
+	}
+}
+
+static void make_behind(struct maker *m)
+{
+	static const char *const behind[] = {" # why", "   #k3: 1", " # ' \" {", "  "};
+
+	if (m->comments && dice(m, 5) == 0)
+		fleet_buffer_add_string(&m->out, PICK(m, behind));
+}
+
+/* Returns what close_anchor wants. */
+static int make_anchor(struct maker *m)
+{
+	if (m->shared && m->anchors < FLEET_ARRAY_LEN(m->closed) && dice(m, 6) == 0) {
+		fleet_buffer_printf(&m->out, "&n%u ", m->anchors);
+		return (int)m->anchors++;
+	}
+	return -1;
+}
+
+static void close_anchor(struct maker *m, int anchor)
+{
+	if (anchor >= 0)
+		m->closed[m->closed_count++] = (unsigned)anchor;
+}
+
+static bool make_alias(struct maker *m)
+{
+	if (m->closed_count == 0 || dice(m, 5) != 0)
+		return false;
+	fleet_buffer_printf(&m->out, "*n%u", m->closed[dice(m, m->closed_count)]);
+	return true;
+}
+
+static void make_scalar(struct maker *m)
+{
+	static const char *const scalars[] = {"x", "two words", "1", "-12", "0x1F", "1.0", "true", "no", "~",
+		"null", "'it''s'", "''", "\"q\\\"q\"", "\"\"", "'1'", "\"a: b # c\"", "0644", "2024-01-01",
+		"http://x:80/y#z", "a'b", "\"\\u00e9\\n\"", "caf\xc3\xa9", "99999999999999999999", "'{'"};
+
+	if (make_alias(m))
+		return;
+	close_anchor(m, make_anchor(m));
+	if (dice(m, 60) == 0)
+		fleet_buffer_add_string(&m->out, "!!str ");
+	fleet_buffer_add_string(&m->out, PICK(m, scalars));
+}
+
+/* What is in more than one line, deeper than `column`. */
+static void make_long(struct maker *m, unsigned column)
+{
+	static const char *const headers[] = {"|", "|-", "|+", ">", ">-", "| # k3: 1"};
+	static const char *const texts[] = {"text", "# k3: 1", "k1: 2", "- x", "a  b", "\xc3\xa9"};
+	unsigned kind = dice(m, 4), n = 1 + dice(m, 3);
+
+	close_anchor(m, make_anchor(m));
+	if (kind < 2)
+		fleet_buffer_add_string(&m->out, PICK(m, headers));
+	else
+		fleet_buffer_add_string(&m->out, kind == 2 ? "plain" : "'one");
+	while (n-- > 0) {
+		if (dice(m, 5) == 0)
+			make_line(m, 0);
+		make_line(m, column + 2);
+		fleet_buffer_add_string(&m->out, kind < 2 ? PICK(m, texts) : "word");
+		if (kind < 2 && dice(m, 5) == 0)
+			make_line(m, column + 4);
+	}
+	if (kind == 3)
+		fleet_buffer_add_string(&m->out, "'");
+	if (kind < 2 && dice(m, 6) == 0)
+		make_line(m, 0);
+}
+
+static void make_flow(struct maker *m, unsigned column, unsigned depth)
+{
+	bool object = dice(m, 2), lines = dice(m, 3) == 0, spaced = dice(m, 3) == 0,
+	     trailing = dice(m, 6) == 0;
+	unsigned n = dice(m, 4);
+	int anchor = make_anchor(m);
+
+	fleet_buffer_add_string(&m->out, object ? "{" : "[");
+	if (n == 0 && spaced)
+		fleet_buffer_add_string(&m->out, " ");
+	for (unsigned i = 0; i < n; i++) {
+		if (lines) {
+			make_behind(m);
+			make_line(m, column + 2);
+		} else if (spaced || i > 0) {
+			fleet_buffer_add_string(&m->out, " ");
+		}
+		if (object && dice(m, 4))
+			fleet_buffer_printf(&m->out, "k%u:", i);
+		else if (object)
+			fleet_buffer_printf(&m->out, "\"k%u\":", i);
+		if (object && dice(m, 8) == 0)
+			fleet_buffer_add_string(&m->out, " ");
+		else if (depth < 4 && dice(m, 4) == 0) {
+			fleet_buffer_add_string(&m->out, " ");
+			make_flow(m, column + 2, depth + 1);
+		} else {
+			fleet_buffer_add_string(&m->out, " ");
+			make_scalar(m);
+		}
+		if (m->out.data[m->out.len - 1] != ' ' && dice(m, 12) == 0)
+			fleet_buffer_add_string(&m->out, " ");
+		if (i + 1 < n || trailing)
+			fleet_buffer_add_string(&m->out, ",");
+	}
+	if (lines && n > 0) {
+		make_behind(m);
+		make_line(m, column + (column > 0));
+	} else if (spaced && n > 0) {
+		fleet_buffer_add_string(&m->out, " ");
+	}
+	fleet_buffer_add_string(&m->out, object ? "}" : "]");
+	close_anchor(m, anchor);
+}
+
+static void make_block(struct maker *m, unsigned column, unsigned depth, bool object, bool first_in_line);
+
+/* Behind `key:` or `-`; inside: the least column that is inside of the entry. */
+static void make_value(struct maker *m, unsigned column, unsigned depth, bool object, unsigned least)
+{
+	bool nested = depth < 4 && dice(m, 3) == 0, below = object || dice(m, 4) == 0;
+	unsigned kind = dice(m, 10);
+
+	if (nested) {
+		bool inner = dice(m, 3) != 0;
+
+		if (below) {
+			unsigned deeper = !object || inner ? m->unit : m->sequence;
+			int anchor = -1;
+
+			if (column + deeper < least)
+				deeper = least - column;
+			if (dice(m, 8) == 0) {
+				fleet_buffer_add_string(&m->out, " ");
+				anchor = make_anchor(m);
+			}
+			make_behind(m);
+			make_block(m, column + deeper, depth + 1, inner, false);
+			close_anchor(m, anchor);
+		} else {
+			for (unsigned i = 0; i < m->gap; i++)
+				fleet_buffer_add_string(&m->out, " ");
+			make_block(m, column + 1 + m->gap, depth + 1, inner, true);
+		}
+		return;
+	}
+	if (kind == 0) {
+		make_behind(m);
+		return;
+	}
+	fleet_buffer_add_string(&m->out, dice(m, 10) ? " " : "   ");
+	if (kind == 1)
+		make_long(m, column);
+	else if (kind < 4)
+		make_flow(m, column + 1, depth);
+	else
+		make_scalar(m);
+	if (kind != 1)
+		make_behind(m);
+}
+
+static void make_block(struct maker *m, unsigned column, unsigned depth, bool object, bool first_in_line)
+{
+	unsigned n = 1 + dice(m, 4);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!first_in_line || i > 0) {
+			make_gap(m, column);
+			make_line(m, column);
+		}
+		if (object) {
+			static const char *const quotes[] = {"", "", "", "'", "\""};
+			const char *quote = PICK(m, quotes);
+
+			/* distinct names: what happens to twins is for the examples */
+			fleet_buffer_printf(&m->out, "%sk%u%s%s:", quote, i, quote, dice(m, 9) ? "" : " ");
+			make_value(m, column, depth, true, column + (dice(m, 2) ? 0 : 1));
+		} else {
+			fleet_buffer_add_string(&m->out, "-");
+			make_value(m, column, depth, false, column + 1);
+		}
+	}
+}
+
+static void make_document(struct maker *m)
+{
+	static const unsigned units[] = {2, 2, 4, 1, 3};
+	unsigned documents = dice(m, 5) ? 1 : 1 + dice(m, 3);
+	size_t start;
+
+	fleet_buffer_truncate(&m->out, 0);
+	m->newline = dice(m, 4) ? "\n" : "\r\n";
+	m->unit = PICK(m, units);
+	m->sequence = dice(m, 2) ? m->unit : 0;
+	m->gap = dice(m, 6) ? 1 : 3;
+	m->comments = dice(m, 2);
+	m->shared = dice(m, 3) == 0;
+	fleet_buffer_add_string(&m->out, dice(m, 12) ? "" : "\xef\xbb\xbf");
+	start = m->out.len;
+	for (unsigned i = 0; i < documents; i++) {
+		bool marked = i > 0 || dice(m, 6) == 0;
+		size_t at;
+
+		m->anchors = m->closed_count = 0;
+		if (marked)
+			fleet_buffer_printf(&m->out, "---%s%s", dice(m, 4) ? "" : " # one", m->newline);
+		if (marked && dice(m, 6) == 0)
+			continue;
+		at = m->out.len;
+		if (dice(m, 12) == 0)
+			make_flow(m, 0, 0);
+		else
+			make_block(m, 0, 0, dice(m, 6) != 0, false);
+		/* the line break that each entry begins with is not wanted before the first */
+		if (strncmp(m->out.data + at, m->newline, strlen(m->newline)) == 0) {
+			size_t n = strlen(m->newline);
+
+			memmove(m->out.data + at, m->out.data + at + n, m->out.len - at - n);
+			fleet_buffer_truncate(&m->out, m->out.len - n);
+		}
+		fleet_buffer_add_string(&m->out, m->newline);
+	}
+	if (m->out.len > start + 2 && dice(m, 4) == 0)
+		fleet_buffer_truncate(&m->out, m->out.len - strlen(m->newline));
+}
+
+/* A path that is there, or has a parent that is. */
+static void make_edit(
+	struct maker *m, const struct settings *now, char *path, size_t size, struct fleet_edit *ret)
+{
+	static const struct {
+		const char *text;
+		uint32_t type;
+	} values[] = {{"text", FLEET_TYPE_STRING}, {"", FLEET_TYPE_STRING}, {"no", FLEET_TYPE_STRING},
+		{"two\nlines\n", FLEET_TYPE_STRING}, {"it's: \"q\" #", FLEET_TYPE_STRING},
+		{"1.0", FLEET_TYPE_STRING}, {"- x", FLEET_TYPE_STRING}, {"a, b]", FLEET_TYPE_STRING},
+		{"77", FLEET_TYPE_INTEGER}, {"99999999999999999999", FLEET_TYPE_INTEGER},
+		{"-0.50", FLEET_TYPE_NUMBER}, {"true", FLEET_TYPE_BOOLEAN}, {"null", FLEET_TYPE_NULL},
+		{"{}", FLEET_TYPE_OBJECT}, {"[]", FLEET_TYPE_ARRAY},
+		{"{\"p\":{\"q\":[1,{\"r\":2,\"s\":\"a\"}]},\"s\":\"\"}", FLEET_TYPE_OBJECT},
+		{"[1,[2],{\"x\":\"on\"}]", FLEET_TYPE_ARRAY}};
+	const char *base = now->count ? now->items[dice(m, (uint32_t)now->count)].path : "";
+	uint32_t value = dice(m, dice(m, 2) ? 9 : FLEET_ARRAY_LEN(values));
+
+	(void)snprintf(path, size, "%s", base);
+	for (uint32_t up = dice(m, 3) ? 0 : dice(m, 3); up > 0; up--) {
+		char *cut = strpbrk(path, ".[") ? strrchr(path, dice(m, 2) ? '.' : '[') : NULL;
+
+		if (cut && cut > path && cut[-1] != '\\')
+			*cut = '\0';
+	}
+	if (dice(m, 3) == 0 || now->count == 0) {
+		static const char *const more[] = {".fresh", ".k3", ".k3", ".k1", ".fresh.deeper", "[+]",
+			"[+].fresh", "[0]", ".fresh[+]", "[1]"};
+		char *cut = dice(m, 2) ? strrchr(path, '.') : NULL;
+
+		if (cut)
+			*cut = '\0';
+		(void)snprintf(path + strlen(path), size - strlen(path), "%s", PICK(m, more));
+		if (path[0] == '.')
+			memmove(path, path + 1, strlen(path));
+	}
+	*ret = (struct fleet_edit){.path = {path, strlen(path)},
+		.kind = dice(m, 4) == 0 ? FLEET_EDIT_UNSET : FLEET_EDIT_SET,
+		.value = {"", 0}};
+	if (ret->kind == FLEET_EDIT_SET) {
+		ret->value = (struct fleet_bytes){values[value].text, strlen(values[value].text)};
+		ret->type = values[value].type;
+	}
+}
+
+struct tally {
+	unsigned good, refused, unsure, changed, inserted, removed, returned, repeated, unchanged;
+};
+
+static bool is_below(const struct settings *s, const char *path)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (keypath_is_below(s->items[i].path, path, strlen(path), NULL))
+			return true;
+	}
+	return false;
+}
+
+/* Can `shorter` be had from `longer` by leaving bytes out? Blanks in shorter do not count. */
+static bool is_subsequence(const struct fleet_buffer *shorter, const struct fleet_buffer *longer)
+{
+	size_t i = 0;
+
+	for (size_t j = 0; i < shorter->len && j < longer->len; j++)
+		i += shorter->data[i] == longer->data[j];
+	return i == shorter->len;
+}
+
+/* But for the `{}` or `[]` that stays of what was emptied. */
+static bool is_less(const struct fleet_buffer *old, const struct fleet_buffer *new)
+{
+	_cleanup_buffer_ struct fleet_buffer rest = FLEET_BUFFER_INIT;
+	size_t at = 0, from, end;
+
+	if (is_subsequence(new, old))
+		return true;
+	while (at < old->len && at < new->len && old->data[at] == new->data[at])
+		at++;
+	from = at > 0 && new->data[at - 1] == ' ' ? at - 1 : at;
+	end = at + (at < new->len &&new->data[at] == ' ');
+	if (end + 2 > new->len ||
+		(strncmp(new->data + end, "{}", 2) != 0 && strncmp(new->data + end, "[]", 2) != 0))
+		return false;
+	fleet_buffer_add(&rest, new->data, from);
+	fleet_buffer_add(&rest, new->data + end + 2, new->len - end - 2);
+	return is_subsequence(&rest, old);
+}
+
+/* What of the bytes may differ: those that the edit names. */
+static bool check_bytes(const struct fleet_buffer *old, const struct fleet_buffer *new,
+	const struct settings *now, const char *path, const struct fleet_edit *edit, struct tally *tally)
+{
+	const struct setting *there = settings_find(now, path);
+	size_t gone, came;
+	bool differ = try_lines_differ(old, new, &gone, &came), below = is_below(now, path);
+
+	if (edit->kind == FLEET_EDIT_UNSET) {
+		tally->removed += there || below;
+		tally->unchanged += !there && !below;
+		return there || below ? gone > 0 && is_less(old, new) : !differ;
+	}
+	if (there && there->type == edit->type && there->value_len == edit->value.len &&
+		memcmp(there->value, edit->value.data, edit->value.len) == 0) {
+		tally->unchanged++;
+		return !differ;
+	}
+	if (there && there->type != FLEET_TYPE_STRING && edit->type <= FLEET_TYPE_NULL) {
+		tally->changed++; /* the one line */
+		return gone == 1 && came == 1;
+	}
+	if (there || below)
+		return true; /* a whole object, array or text makes way */
+	tally->inserted++;
+	return is_subsequence(old, new);
+}
+
+/* A second time it changes nothing. */
+static bool check_twice(const struct fleet_buffer *new, const struct fleet_edit *edit, struct tally *tally)
+{
+	struct fleet_buffer again = FLEET_BUFFER_INIT;
+	struct fleet_driver_error err;
+	bool good;
+
+	if (memmem(edit->path.data, edit->path.len, "[+]", 3) ||
+		(edit->kind == FLEET_EDIT_UNSET && edit->path.data[edit->path.len - 1] == ']'))
+		return true;
+	good = try_edit(new->data, new->len, edit, 1, &again, &err) == 0 &&
+	       again.len == new->len &&memcmp(again.data, new->data, new->len) == 0;
+	fleet_buffer_done(&again);
+	tally->repeated++;
+	return good;
+}
+
+/* What was new goes again: the first bytes are back, if its parent was there before. */
+static bool check_back(const struct fleet_buffer *old, const struct fleet_buffer *new,
+	const struct settings *now, const char *path, const struct fleet_edit *edit, struct tally *tally)
+{
+	struct fleet_edit unset = {.path = edit->path, .kind = FLEET_EDIT_UNSET, .value = {"", 0}};
+	const char *dot = strrchr(path, '.');
+	struct fleet_buffer back = FLEET_BUFFER_INIT;
+	struct fleet_driver_error err;
+	char parent[512];
+	bool same;
+
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)(dot ? dot - path : 0), path);
+	if (edit->kind != FLEET_EDIT_SET || path[strlen(path) - 1] == ']' || strchr(path, '+') ||
+		settings_find(now, path) || is_below(now, path) ||
+		(!is_below(now, parent) && !settings_find(now, parent)))
+		return true;
+	if (try_edit(new->data, new->len, &unset, 1, &back, &err) < 0) {
+		printf("# not back: %s\n", err.message);
+		return false;
+	}
+	same = back.len == old->len && memcmp(back.data, old->data, old->len) == 0;
+	if (!same)
+		printf("# back to\n%s\n", back.data);
+	fleet_buffer_done(&back);
+	tally->returned++;
+	return same;
+}
+
+static bool may_refuse(const char *why)
+{
+	static const char *const list[] = {"alias", "tag says", "whole document", "no document",
+		"no place for a value", "no simple text"};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(list); i++) {
+		if (strstr(why, list[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool try_one(struct maker *m, struct oracle *oracle, struct tally *tally)
+{
+	struct settings now = SETTINGS_INIT, want = SETTINGS_INIT;
+	struct fleet_buffer new = FLEET_BUFFER_INIT;
+	struct fleet_error host_err = FLEET_ERROR_INIT;
+	struct fleet_driver_error err;
+	struct fleet_edit edit;
+	char path[512];
+	bool good = true;
+	int r, host;
+
+	make_document(m);
+	r = try_read(m->out.data, m->out.len, &now, &err);
+	if (r < 0) {
+		printf("# cannot read: %u:%u %s\n%s\n", err.line, err.column, err.message, m->out.data);
+		return strstr(err.message, "aliases make more") != NULL;
+	}
+	make_edit(m, &now, path, sizeof(path), &edit);
+	r = edit.path.len == 0 ? -EINVAL : try_edit(m->out.data, m->out.len, &edit, 1, &new, &err);
+	host = edit.path.len == 0 ? -EINVAL : settings_apply(&now, &edit, 1, &want, &host_err);
+	if (r < 0) {
+		bool unsure = strstr(err.message, "read back") != NULL;
+
+		tally->refused++;
+		tally->unsure += unsure && edit.path.len > 0;
+		good = host < 0 || may_refuse(err.message) || unsure ||
+		       memmem(m->out.data, m->out.len, "---", 3) != NULL;
+	} else {
+		tally->good++;
+		if (host < 0) /* to the host the other documents' members are the first one's too */
+			good = memmem(m->out.data, m->out.len, "---", 3) != NULL;
+		else
+			good = try_says_what_was_asked(
+				       m->out.data, m->out.len, new.data, new.len, &edit, 1) &&
+			       check_bytes(&m->out, &new, &now, path, &edit, tally) &&
+			       check_twice(&new, &edit, tally) &&
+			       check_back(&m->out, &new, &now, path, &edit, tally);
+		oracle_add(oracle, &m->out, &new, &edit);
+	}
+	if (!good)
+		printf("# %s %s=%.*s: driver %d %s, host %d %s\n# old\n%s\n# new\n%s\n",
+			edit.kind ? "unset" : "set", path, (int)edit.value.len, edit.value.data, r,
+			r ? err.message : "", host, host_err.message, m->out.data, new.data ? new.data : "-");
+	settings_done(&now);
+	settings_done(&want);
+	fleet_buffer_done(&new);
+	return good;
+}
+
+static void test_random_documents_and_edits(void)
+{
+	struct maker m = {.seed = 20260501};
+	struct tally t = {0};
+	struct oracle oracle = {.tried = 0};
+	unsigned bad = 0;
+
+	if (!oracle_open(&oracle))
+		return;
+	for (unsigned i = 0; i < 10000 && bad < 5; i++)
+		bad += !try_one(&m, &oracle, &t);
+	printf("# %u good (%u changed, %u new, %u removed, %u nothing to do; %u back again, %u repeated), %u "
+	       "refused, "
+	       "%u of them after a look at the outcome\n",
+		t.good, t.changed, t.inserted, t.removed, t.unchanged, t.returned, t.repeated, t.refused,
+		t.unsure);
+	CU_ASSERT_EQUAL(bad, 0);
+	CU_ASSERT_TRUE(t.changed > 1000 && t.inserted > 300 && t.removed > 1000 && t.returned > 100 &&
+		       t.repeated > 4000 && t.refused > 1000 && t.unsure < 10);
+	if (!oracle_ask(&oracle)) {
+		unit_skip("no python3 with PyYAML to read the new files");
+		return;
+	}
+	printf("# PyYAML: %u read, %u of them otherwise, %u not at all\n", oracle.tried, oracle.wrong,
+		oracle.skipped);
+	CU_ASSERT_EQUAL(oracle.wrong, 0);
+	CU_ASSERT_TRUE(oracle.tried > 4000);
+	fleet_buffer_done(&m.out);
+}
+
+/* Documents with damage: check, read and edit say the same about them, and never crash. */
+static void test_damaged_documents(void)
+{
+	struct maker m = {.seed = 11};
+	struct fleet_edit edits[] = {try_edit_of("k1=\"a 'b' \\\"c\\\"\""), try_edit_of("k2"),
+		try_edit_of("k3=7"), try_edit_of("k0.k1=true"), try_edit_of("[0]"),
+		try_edit_of("k1[+]={\"a\":[1]}")};
+	unsigned taken = 0, edited = 0;
+
+	for (unsigned i = 0; i < 20000; i++) {
+		struct fleet_edit *edit = &edits[dice(&m, FLEET_ARRAY_LEN(edits))];
+		struct fleet_buffer out = FLEET_BUFFER_INIT;
+		struct fleet_driver_error err;
+		int checked, r;
+
+		make_document(&m);
+		for (unsigned n = dice(&m, 3); n > 0 && m.out.len > 0; n--)
+			m.out.data[dice(&m, (uint32_t)m.out.len)] =
+				dice(&m, 2) ? (char)dice(&m, 256) : "\"'[]{}:-#&*!|>\n\r ,?"[dice(&m, 19)];
+		checked = try_check(m.out.data, m.out.len, &err);
+		CU_ASSERT_EQUAL(try_read(m.out.data, m.out.len, NULL, &err), checked);
+		r = try_edit(m.out.data, m.out.len, edit, 1, &out, &err);
+		CU_ASSERT_TRUE(checked == 0 || r < 0);
+		if (r == 0 && !memmem(m.out.data, m.out.len, "---", 3))
+			CU_ASSERT_TRUE(
+				try_says_what_was_asked(m.out.data, m.out.len, out.data, out.len, edit, 1));
+		taken += checked == 0;
+		edited += r == 0;
+		fleet_buffer_done(&out);
+	}
+	printf("# %u taken, %u edited\n", taken, edited);
+	CU_ASSERT_TRUE(taken > 4000 && edited > 2000);
+	fleet_buffer_done(&m.out);
+}
+
+/* The files of this machine, as its packages installed them. */
+static struct {
+	struct oracle oracle;
+	unsigned seen, files, edits, refused;
+} real;
+
+static void try_real_edit(const struct fleet_buffer *old, const char *path, const char *value, bool there)
+{
+	struct fleet_edit edit = {.path = {path, strlen(path)},
+		.kind = value ? FLEET_EDIT_SET : FLEET_EDIT_UNSET,
+		.value = {value ? value : "", value ? strlen(value) : 0},
+		.type = value ? FLEET_TYPE_STRING : 0};
+	struct fleet_buffer new = FLEET_BUFFER_INIT;
+	struct fleet_driver_error err;
+	size_t gone, came;
+	int r = try_edit(old->data, old->len, &edit, 1, &new, &err);
+	bool good, ended = old->len == 0 || old->data[old->len - 1] == '\n';
+
+	if (r < 0) {
+		good = may_refuse(err.message);
+		real.refused++;
+	} else {
+		(void)try_lines_differ(old, &new, &gone, &came);
+		good = try_says_what_was_asked(old->data, old->len, new.data, new.len, &edit, 1) &&
+		       (!value || there ? gone >= 1 && came <= gone
+					: gone <= 1u + !ended && came == gone + 1);
+		oracle_add(&real.oracle, old, &new, &edit);
+		real.edits++;
+	}
+	CU_ASSERT_TRUE(good);
+	if (!good)
+		printf("# %s to '%s': %s\n# new\n%s\n", path, value ? value : "(unset)", r ? err.message : "",
+			new.data ? new.data : "-");
+	fleet_buffer_done(&new);
+}
+
+/* A key of the file changes, stays, goes; a new one comes. */
+static void try_real_key(const struct fleet_buffer *old, const struct setting *item)
+{
+	struct fleet_edit same = {.path = {item->path, strlen(item->path)},
+		.value = {item->value, item->value_len},
+		.kind = FLEET_EDIT_SET,
+		.type = item->type};
+	struct fleet_buffer unchanged = FLEET_BUFFER_INIT;
+	struct fleet_driver_error err;
+	const char *dot = strrchr(item->path, '.');
+	char fresh[300];
+
+	CU_ASSERT_EQUAL(try_edit(old->data, old->len, &same, 1, &unchanged, &err), 0);
+	CU_ASSERT_TRUE(unchanged.len == old->len && memcmp(unchanged.data, old->data, old->len) == 0);
+	fleet_buffer_done(&unchanged);
+	if (strchr(item->path, '\\') || strlen(item->path) > 200)
+		return;
+	try_real_edit(old, item->path, "fleet-value", true);
+	try_real_edit(old, item->path, NULL, true);
+	if (item->path[strlen(item->path) - 1] == ']' || *item->path == '[')
+		return;
+	(void)snprintf(fresh, sizeof(fresh), "%.*s%sFleetNew", (int)(dot ? dot - item->path : 0), item->path,
+		dot ? "." : "");
+	try_real_edit(old, fresh, "fleet value", false);
+}
+
+static int on_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	const char *dot = strrchr(path, '.');
+	struct fleet_buffer text = FLEET_BUFFER_INIT;
+	struct settings s = SETTINGS_INIT;
+	struct fleet_driver_error err;
+	FILE *f;
+
+	(void)ftw;
+	/* each seventh, so that not all of them are one program's */
+	if (type != FTW_F || !dot || (strcmp(dot, ".yaml") != 0 && strcmp(dot, ".yml") != 0) ||
+		st->st_size > 6000 || real.files >= 100 || real.seen++ % 7 != 0)
+		return 0;
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	for (int c; (c = getc(f)) != EOF;)
+		fleet_buffer_add(&text, &(char){(char)c}, 1);
+	(void)fclose(f);
+	if (text.len > 0 && try_read(text.data, text.len, &s, &err) == 0 && s.count > 0) {
+		unsigned failed = CU_get_number_of_failures();
+
+		real.files++;
+		for (size_t i = 0; i < s.count; i += 1 + s.count / 2)
+			try_real_key(&text, &s.items[i]);
+		if (CU_get_number_of_failures() > failed)
+			printf("# %s\n", path);
+	}
+	settings_done(&s);
+	fleet_buffer_done(&text);
+	return 0;
+}
+
+static void test_files_of_this_machine(void)
+{
+	static const char *const roots[] = {"/etc", "/usr/share", "/usr/lib"};
+
+	if (!oracle_open(&real.oracle))
+		return;
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(roots); i++)
+		(void)nftw(roots[i], on_file, 16, FTW_PHYS);
+	if (!oracle_ask(&real.oracle))
+		unit_skip("no python3 with PyYAML to read the new files");
+	else if (real.files == 0)
+		unit_skip("no YAML file in /etc or /usr");
+	printf("# %u files, %u edits, %u refused; PyYAML: %u read, %u of them otherwise, %u not at all\n",
+		real.files, real.edits, real.refused, real.oracle.tried, real.oracle.wrong,
+		real.oracle.skipped);
+	CU_ASSERT_EQUAL(real.oracle.wrong, 0);
+}
+
+const struct unit_test yaml_random_tests[] = {UNIT_TEST(test_random_documents_and_edits),
+	UNIT_TEST(test_damaged_documents), UNIT_TEST(test_files_of_this_machine), {0}};
