@@ -2,11 +2,13 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include "agent/host/extract_gzip.h"
 #include "driver/sandbox.h"
 #include "fleet/limits.h"
 
@@ -15,6 +17,7 @@
 struct source {
 	int fd, out;
 	off_t at, size;
+	struct extract_gzip *gzip; /* NULL: it is not packed that way */
 	unsigned char block[READ_SIZE];
 };
 
@@ -59,7 +62,7 @@ static void put_error(const struct source *s, struct archive *a)
 
 /* ---- the artifact, read with pread alone ---- */
 
-static la_ssize_t on_read(struct archive *a, void *arg, const void **ret)
+static ssize_t read_block(void *arg, const void **ret)
 {
 	struct source *s = arg;
 	ssize_t n;
@@ -67,13 +70,45 @@ static la_ssize_t on_read(struct archive *a, void *arg, const void **ret)
 	do
 		n = pread(s->fd, s->block, sizeof(s->block), s->at);
 	while (n < 0 && errno == EINTR);
-	if (n < 0) {
-		archive_set_error(a, errno, "cannot read the artifact");
-		return ARCHIVE_FATAL;
-	}
+	if (n < 0)
+		return -errno;
 	s->at += n;
 	*ret = s->block;
 	return n;
+}
+
+static la_ssize_t on_read(struct archive *a, void *arg, const void **ret)
+{
+	struct source *s = arg;
+	ssize_t n = s->gzip ? extract_gzip_next(s->gzip, ret) : read_block(s, ret);
+
+	if (n >= 0)
+		return n;
+	archive_set_error(a, (int)-n,
+		n == -EBADMSG ? "its compressed bytes are damaged or cut off" : "cannot read the artifact");
+	return ARCHIVE_FATAL;
+}
+
+/* Is it gzip? */
+static void find_packing(struct source *s)
+{
+	unsigned char magic[2] = {0, 0};
+
+	if (pread(s->fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && magic[0] == 0x1f &&
+		magic[1] == 0x8b)
+		s->gzip = extract_gzip_new(read_block, s);
+}
+
+/* What follows the last entry is read too: the checksum is at the very end. */
+static int drain(struct archive *a, struct source *s)
+{
+	const void *unused;
+	la_ssize_t n;
+
+	do
+		n = on_read(a, s, &unused);
+	while (n > 0);
+	return n == 0 ? ARCHIVE_EOF : ARCHIVE_FATAL;
 }
 
 static la_int64_t on_skip(struct archive *a, void *arg, la_int64_t wanted)
@@ -161,6 +196,8 @@ static void read_all(struct source *s, struct archive *a)
 		if (kind == EXTRACT_FILE)
 			put_data(s, a);
 	}
+	if (r == ARCHIVE_EOF && s->gzip)
+		r = drain(a, s);
 	if (r == ARCHIVE_EOF)
 		put_entry(s, EXTRACT_END, 0, "", "");
 	else
@@ -178,6 +215,8 @@ static void FLEET_NORETURN run(pid_t parent, int artifact_fd, int out)
 	(void)prctl(PR_SET_NAME, "fleet-unpack");
 	if (getppid() != parent || !a || fstat(artifact_fd, &st) < 0)
 		_exit(1);
+	/* names that are not ASCII; where there is no such locale, archives with those are refused */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	/* zip's times are local ones: no file about time zones is read later */
 	if (setenv("TZ", "UTC0", 1) < 0)
 		_exit(1);
@@ -188,12 +227,14 @@ static void FLEET_NORETURN run(pid_t parent, int artifact_fd, int out)
 		put_entry(&s, EXTRACT_ERROR, 0, err.message, "");
 		_exit(0);
 	}
-	(void)archive_read_set_seek_callback(a, on_seek);
+	find_packing(&s);
 	(void)archive_read_set_read_callback(a, on_read);
-	(void)archive_read_set_skip_callback(a, on_skip);
+	if (!s.gzip) {
+		(void)archive_read_set_seek_callback(a, on_seek);
+		(void)archive_read_set_skip_callback(a, on_skip);
+	}
 	(void)archive_read_set_callback_data(a, &s);
-	if (archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
-		archive_read_support_filter_xz(a) != ARCHIVE_OK ||
+	if (archive_read_support_filter_xz(a) != ARCHIVE_OK ||
 		archive_read_support_filter_zstd(a) != ARCHIVE_OK ||
 		archive_read_support_format_tar(a) != ARCHIVE_OK ||
 		archive_read_support_format_zip(a) != ARCHIVE_OK || archive_read_open1(a) != ARCHIVE_OK)
