@@ -9,6 +9,7 @@
 #include "host_fixture.h"
 #include "fleet/clock.h"
 #include "fleet/file.h"
+#include "fleet/limits.h"
 #include "unit.h"
 
 struct item {
@@ -351,16 +352,337 @@ static void test_download_fails(void)
 	fixture_done(&f);
 }
 
+/* ---- other shapes ---- */
+
+static void test_one_file_is_a_program(void)
+{
+	static const struct {
+		bool plain, crash;
+	} cases[] = {{true, false}, {false, false}, {true, true}};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *text = NULL, *path = NULL;
+		static const struct item items[] = {
+			{"web-2/README", "read me", 0644}, {"web-2/web.bin", "crash=no new", 0755}, {0}};
+
+		fixture_init(&f);
+		text = xasprintf("managed_apps:\n"
+				 "  - id: web\n"
+				 "    service_driver: host_fake\n"
+				 "    service_options: {dir: %s, config: %s/web.bin}\n"
+				 "    binary_path: %s/web.bin\n"
+				 "    timeout: 4s\n"
+				 "    health_check: {settle: 0}\n",
+			f.dir, f.dir, f.dir);
+		fixture_write(&f, "apps.d/web.yaml", text);
+		fixture_write(&f, "web.bin", "old");
+		path = xasprintf("%s/web.bin", f.dir);
+		CU_ASSERT_EQUAL(chmod(path, 0711), 0);
+		fixture_set_state(&f, "web", "running", 7);
+		f.artifact = artifact = xasprintf("%s/artifact", f.dir);
+		if (cases[i].plain)
+			fixture_write(&f, "artifact", cases[i].crash ? "crash=yes" : "crash=no new");
+		else
+			write_release(artifact, items);
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", arguments("2"));
+		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), !cases[i].crash);
+		if (fleet_json_bool(result, "success", false) == cases[i].crash)
+			explain(result);
+		assert_file(&f, "web.bin", cases[i].crash ? "old" : "crash=no new");
+		assert_file(&f, ".web.bin.fleet/previous", cases[i].crash ? NULL : "old");
+		CU_ASSERT_EQUAL(mode_of(&f, "web.bin"), 0711);
+		if (!cases[i].crash) {
+			result = fixture_run(&f, "rollback-app", NULL);
+			CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+			assert_file(&f, "web.bin", "old");
+		}
+		fixture_done(&f);
+	}
+}
+
+/* Two apps run from one tree: both stop, both start, and one of them unwell is enough. */
+static void test_apps_of_one_tree_go_together(void)
+{
+	for (int crash = 0; crash < 2; crash++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *extra = NULL, *calls = NULL, *state = NULL;
+
+		install(&f, "");
+		extra = xasprintf("  - id: twin\n"
+				  "    service_driver: host_fake\n"
+				  "    service_options: {dir: %s, config: %s/app/only-new%s}\n"
+				  "    binary_path: %s/app\n"
+				  "    timeout: 4s\n"
+				  "    health_check: {settle: 0}\n"
+				  "  - id: idle\n"
+				  "    service_driver: host_fake\n"
+				  "    service_options: {dir: %s, config: %s/none}\n"
+				  "    binary_path: %s/app\n",
+			f.dir, f.dir, crash ? ", at: start, act: crash" : "", f.dir, f.dir, f.dir, f.dir);
+		fixture_write(&f, "once", "");
+		declare(&f, extra);
+		fixture_set_state(&f, "twin", "running", 3);
+		fixture_set_state(&f, "idle", "stopped", 3);
+		f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), !crash);
+		if (fleet_json_bool(result, "success", false) != !crash)
+			explain(result);
+		if (crash)
+			CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), "twin"));
+		assert_whole(&f, !crash);
+		assert_running(&f);
+		calls = fixture_read(&f, "twin.calls");
+		CU_ASSERT_TRUE(str_starts(calls, "stop\nstart\n"));
+		state = fixture_read(&f, "twin.state");
+		CU_ASSERT_TRUE(str_starts(state, "running "));
+		CU_ASSERT_FALSE(exists(&f, "idle.calls"));
+		fixture_done(&f);
+	}
+}
+
+static void test_stopped_app_stays_stopped(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL;
+
+	install(&f, "");
+	fixture_set_state(&f, "web", "stopped", 7);
+	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	CU_ASSERT_FALSE(fleet_json_bool(result, "verified", true));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "appStatus"), "stopped");
+	assert_whole(&f, true);
+	CU_ASSERT_FALSE(exists(&f, "web.calls"));
+	fixture_done(&f);
+}
+
+static void test_nothing_kept_where_the_admin_says_so(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL;
+
+	install(&f, "    keep_previous: false\n");
+	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	CU_ASSERT_FALSE(exists(&f, ".app.fleet"));
+	fixture_done(&f);
+}
+
+/* A link in the app's place is not replaced by what an archive holds. */
+static void test_place_that_is_no_place(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *from = NULL, *to = NULL;
+
+	install(&f, "");
+	from = xasprintf("%s/app", f.dir);
+	to = xasprintf("%s/app-2.0", f.dir);
+	CU_ASSERT_EQUAL(rename(from, to), 0);
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "not-supported");
+	CU_ASSERT_EQUAL(symlink("app-2.0", from), 0);
+	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "not-supported");
+	CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), "is a link"));
+	CU_ASSERT_EQUAL(f.fetches, 0);
+	fixture_done(&f);
+}
+
+/* ---- waiting for the agent ---- */
+
+/* A download outlives the agent's connection, and the host: each new one is asked again. Other apps do not
+ * wait. */
+static void test_download_outlives_connections(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL, *extra = NULL;
+	_cleanup_json_ struct json_object *payload = fixture_command("update-app", "web", arguments("2.1.0")),
+					  *other = NULL, *fetch = NULL, *again = NULL;
+
+	install(&f, "");
+	extra = xasprintf("  - id: other\n"
+			  "    service_driver: host_fake\n"
+			  "    service_options: {dir: %s, config: %s/none}\n"
+			  "    timeout: 4s\n"
+			  "    health_check: {settle: 0}\n",
+		f.dir, f.dir);
+	declare(&f, extra);
+	fixture_set_state(&f, "other", "running", 1);
+	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	f.ignore_fetch = true;
+	fixture_start(&f);
+	fixture_send_command(&f, payload);
+	fetch = fixture_wait(&f, "fetch");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fetch);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(fleet_json_string(fetch, "url"), "token=secret")); /* the agent needs it all */
+	CU_ASSERT_EQUAL(fleet_json_int(fetch, "maxBytes", 0), FLEET_ARTIFACT_MAX);
+	other = fixture_command("restart-app", "other", NULL);
+	fixture_send_command(&f, other);
+	result = fixture_result(&f, fleet_json_string(other, "commandId"));
+	CU_ASSERT_TRUE(result && fleet_json_bool(result, "success", false));
+	/* the host ends at once, though the download goes on, and the next one asks for it again */
+	fixture_stop(&f);
+	f.ignore_fetch = false;
+	fixture_start(&f);
+	result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+	CU_ASSERT_TRUE(result && fleet_json_bool(result, "success", false));
+	CU_ASSERT_EQUAL(f.fetches, 2);
+	assert_whole(&f, true);
+	fixture_done(&f);
+}
+
+/* ---- cut off ---- */
+
+enum cut_kind { CUT_UPDATE, CUT_UNWELL, CUT_ROLLBACK };
+
+/* The steps that were told to the audit log, as letters: their order is the operation's. */
+static void check_events(const struct fixture *f, const char *command_id)
+{
+	static const char *const order[] = {"prepare", "download", "stop", "swap", "start", "rollback"};
+	size_t last = 0;
+
+	for (size_t i = 0; i < json_object_array_length(f->events); i++) {
+		struct json_object *event = json_object_array_get_idx(f->events, i);
+		const char *step = fleet_json_string(fleet_json_object(event, "details"), "step");
+		size_t at = 0;
+
+		if (!str_equal(fleet_json_string(event, "commandId"), command_id))
+			continue;
+		while (at < FLEET_ARRAY_LEN(order) && !str_equal(order[at], step))
+			at++;
+		CU_ASSERT_TRUE(at < FLEET_ARRAY_LEN(order));
+		/* a download that is taken up begins anew, and so does a start */
+		CU_ASSERT_TRUE(at >= last || at <= 1);
+		last = at;
+	}
+}
+
+static void die_once(enum cut_kind kind, const char *step, bool host)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL;
+	_cleanup_json_ struct json_object *payload = NULL;
+	bool success, updated;
+
+	install(&f, "");
+	f.artifact = artifact = make_release(&f, "2.1.0\n", kind == CUT_UNWELL ? "crash=yes\n" : "ok\n");
+	f.die_at = step;
+	f.die_host = host;
+	fixture_start(&f);
+	if (kind == CUT_ROLLBACK) {
+		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	}
+	payload = kind == CUT_ROLLBACK ? fixture_command("rollback-app", "web", NULL)
+				       : fixture_command("update-app", "web", arguments("2.1.0"));
+	fixture_write(&f, "once", "");
+	fixture_send_command(&f, payload);
+	if (host) {
+		while (fixture_wait(&f, "nothing")) /* what it still says, until it is dead */
+			;
+		fixture_wait_for_death(&f);
+		fixture_start(&f);
+	}
+	result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+	CU_ASSERT_FALSE(exists(&f, "once")); /* it did die there */
+	success = fleet_json_bool(result, "success", false);
+	updated = kind == CUT_ROLLBACK ? !success : success;
+	if (kind == CUT_UNWELL)
+		CU_ASSERT_FALSE(success);
+	if (exists(&f, "once") || (kind == CUT_UNWELL && success))
+		printf("# at %s, %s: %s\n", step, host ? "host" : "operation",
+			json_object_to_json_string(result));
+	if (kind == CUT_ROLLBACK) { /* the kept one is the other */
+		assert_file(&f, "app/bin/web", updated ? "new program" : "old program");
+		assert_file(&f, "app/web.conf", "level=mine\n");
+		assert_file(&f, "app/data/db", "what the app wrote");
+		assert_file(&f, ".app.fleet/previous/bin/web", updated ? "old program" : "new program");
+		CU_ASSERT_FALSE(exists(&f, ".app.fleet/new"));
+	} else {
+		assert_whole(&f, updated);
+	}
+	assert_running(&f);
+	CU_ASSERT_TRUE(fleet_json_bool(result, "appHealthy", false));
+	if (CU_get_number_of_failures() > 0 && !fleet_json_bool(result, "appHealthy", false))
+		printf("# at %s, %s: %s\n", step, host ? "host" : "operation",
+			json_object_to_json_string(result));
+	check_events(&f, fleet_json_string(payload, "commandId"));
+	fixture_done(&f);
+}
+
+static void die_at_each(enum cut_kind kind, const char *const *steps)
+{
+	for (; *steps; steps++) {
+		die_once(kind, *steps, false);
+		die_once(kind, *steps, true);
+	}
+}
+
+static void test_death_at_each_step_of_an_update(void)
+{
+	static const char *const steps[] = {"prepare", "download", "verify", "unpack", "unpacked", "stop",
+		"swap", "aside", "move", "exchange", "exchanged", "start", "health", "keep", NULL};
+
+	die_at_each(CUT_UPDATE, steps);
+}
+
+static void test_death_at_each_step_of_a_failure(void)
+{
+	static const char *const steps[] = {
+		"move", "exchange", "exchanged", "start", "health", "rollback", "remove", NULL};
+
+	die_at_each(CUT_UNWELL, steps);
+}
+
+static void test_death_at_each_step_of_a_rollback(void)
+{
+	static const char *const steps[] = {
+		"prepare", "stop", "swap", "move", "exchange", "exchanged", "start", "health", "keep", NULL};
+
+	die_at_each(CUT_ROLLBACK, steps);
+}
+
+static const struct unit_test cut_tests[] = {
+	UNIT_TEST(test_death_at_each_step_of_an_update),
+	UNIT_TEST(test_death_at_each_step_of_a_failure),
+	UNIT_TEST(test_death_at_each_step_of_a_rollback),
+	{0},
+};
+
 static const struct unit_test update_tests[] = {
 	UNIT_TEST(test_update_succeeds),
 	UNIT_TEST(test_rollback_returns),
 	UNIT_TEST(test_unwell_release_rolls_back),
 	UNIT_TEST(test_refused_before_anything),
 	UNIT_TEST(test_download_fails),
+	UNIT_TEST(test_one_file_is_a_program),
+	UNIT_TEST(test_apps_of_one_tree_go_together),
+	UNIT_TEST(test_stopped_app_stays_stopped),
+	UNIT_TEST(test_nothing_kept_where_the_admin_says_so),
+	UNIT_TEST(test_place_that_is_no_place),
+	UNIT_TEST(test_download_outlives_connections),
 	{0},
 };
 
 int main(void)
 {
-	return unit_run((const struct unit_suite[]){{"update", update_tests}, {0}});
+	return unit_run((const struct unit_suite[]){{"update", update_tests}, {"cut off", cut_tests}, {0}});
 }

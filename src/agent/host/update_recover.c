@@ -91,7 +91,7 @@ void op_recover_update(struct op *op)
 {
 	struct json_object *record = fleet_json_object(op->write_step, "data");
 	const char *step = fleet_json_string(op->last_step, "step");
-	_cleanup_(update_done) struct update u;
+	_cleanup_(update_done) struct update u = {.tree = TREE_INIT};
 	struct fleet_error err = FLEET_ERROR_INIT;
 
 	if (!step)
