@@ -80,6 +80,24 @@ static void on_host_down(const char *why, void *arg)
 
 static const struct hostlink_events host_events = {.frame = on_host_frame, .down = on_host_down};
 
+static int send_to_host(struct json_object *takes_frame, int fd, void *arg)
+{
+	struct agent *a = arg;
+
+	if (a->described) /* else it has not said yet which commands it knows, and will ask for what it needs
+			   */
+		return hostlink_send_fd(a->host, takes_frame, fd);
+	json_object_put(takes_frame);
+	return -ENOTCONN;
+}
+
+static void on_fetch_progress(struct json_object *message, void *arg)
+{
+	agent_tell_progress(arg, message);
+}
+
+static const struct fetches_ops fetches_ops = {.to_host = send_to_host, .progress = on_fetch_progress};
+
 /* -- the console -- */
 
 static void on_hub_opened(void *arg)
@@ -177,6 +195,13 @@ static int open_links(struct agent *a, const char *const *child_argv, struct fle
 
 	if (r < 0)
 		return r;
+	a->fetch_options = (struct fetches_options){.data_dir = a->config->data_dir,
+		.console_url = a->config->console_url,
+		.api_key = a->config->api_key,
+		.ca_file = a->config->ca_file,
+		.cert_file = a->config->cert_file,
+		.key_file = a->config->key_file};
+	a->fetches = fetches_new(a->base, &a->fetch_options, &fetches_ops, a);
 	a->heartbeat = heartbeat_new(a->base, 0, &heartbeat_ops, a);
 	a->register_patience = evtimer_new(a->base, on_register_patience, a);
 	a->host_patience = evtimer_new(a->base, on_host_patience, a);
@@ -238,6 +263,7 @@ void agent_free(struct agent *a)
 {
 	if (!a)
 		return;
+	fetches_free(a->fetches);
 	hostlink_free(a->host);
 	link_free(a->link);
 	heartbeat_free(a->heartbeat);

@@ -3,6 +3,7 @@
 #ifndef AGENT_AGENT_PRIVATE_H
 #define AGENT_AGENT_PRIVATE_H
 #include "agent/agent.h"
+#include "agent/fetches.h"
 #include "agent/heartbeat.h"
 #include "agent/hostlink.h"
 #include "agent/identity.h"
@@ -21,6 +22,8 @@ struct agent {
 	struct pending pending;
 	struct heartbeat *heartbeat;
 	struct hostlink *host;
+	struct fetches_options fetch_options;
+	struct fetches *fetches;
 	struct link *link;
 	struct event *host_patience; /* how long the first connection waits for the host's description */
 	struct event *register_patience;
@@ -31,7 +34,7 @@ struct agent {
 	struct json_object *console_keys; /* owned array: as `registered` said; NULL before */
 
 	bool link_started, register_sent, registered, greeted;
-	bool spool_renewed; /* since this connection began */
+	bool spool_renewed;       /* since this connection began */
 	int64_t register_sent_ms; /* wall clock */
 	bool clock_known;
 	int64_t clock_offset_ms;
@@ -52,6 +55,8 @@ void agent_hub_error(struct agent *a, const char *code, const char *ref_id, cons
 	const char *path, const char *message);
 /* host_messages.c */
 void agent_host_frame(struct agent *a, enum fleet_message_type type, struct json_object *message);
+/* Progress of a command, to the console where it is there. */
+void agent_tell_progress(struct agent *a, struct json_object *message);
 /* agent.c */
 void agent_start_link(struct agent *a);
 /* events.c: an audit event of the agent's own. details: taken, may be NULL. */

@@ -109,6 +109,7 @@ void agent_keep_result(struct agent *a, struct json_object *frame)
 	struct fleet_error err = FLEET_ERROR_INIT;
 
 	pending_taken(&a->pending, id);
+	fetches_ended(a->fetches, id);
 	shorten(message);
 	if (spool_add_result(a->spool, message, &err) < 0) {
 		a->host_owes = true;

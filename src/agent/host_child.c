@@ -25,7 +25,7 @@ static int open_pidfd(pid_t pid)
 /* After fork: async-signal-safe calls only. */
 static void FLEET_NORETURN run_child(const char *const *argv, int fd, pid_t parent)
 {
-	static const char failed[] = "fleet-agent: cannot execute the driver host\n";
+	static const char failed[] = "fleet-agent: cannot execute its helper\n";
 	struct sigaction default_action = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
@@ -94,14 +94,14 @@ int host_child_start(struct event_base *base, const char *const *argv, host_chil
 	int pair[2], pidfd;
 
 	if (access(argv[0], X_OK) < 0)
-		return fleet_error_errno(err, -errno, "cannot start the driver host %s", argv[0]);
+		return fleet_error_errno(err, -errno, "cannot start %s", argv[0]);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return fleet_error_errno(err, -errno, "cannot make the driver host's socket");
+		return fleet_error_errno(err, -errno, "cannot make a socket for %s", argv[0]);
 	ours = pair[0];
 	theirs = pair[1];
 	pid = fork();
 	if (pid < 0)
-		return fleet_error_errno(err, -errno, "cannot start the driver host %s", argv[0]);
+		return fleet_error_errno(err, -errno, "cannot start %s", argv[0]);
 	if (pid == 0)
 		run_child(argv, theirs, parent);
 	pidfd = open_pidfd(pid);
@@ -110,7 +110,7 @@ int host_child_start(struct event_base *base, const char *const *argv, host_chil
 
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		return fleet_error_errno(err, code, "cannot watch the driver host");
+		return fleet_error_errno(err, code, "cannot watch %s", argv[0]);
 	}
 	child = xcalloc(1, sizeof(*child));
 	*child = (struct host_child){.pid = pid, .pidfd = pidfd, .exited = exited, .arg = arg};
@@ -118,7 +118,7 @@ int host_child_start(struct event_base *base, const char *const *argv, host_chil
 	child->too_long = evtimer_new(base, on_too_long, child);
 	if (!child->ended || !child->too_long || event_add(child->ended, NULL) < 0) {
 		host_child_free(child);
-		return fleet_error_set(err, -ENOMEM, "cannot watch the driver host");
+		return fleet_error_set(err, -ENOMEM, "cannot watch %s", argv[0]);
 	}
 	*ret_fd = TAKE_FD(ours);
 	*ret = child;

@@ -1,5 +1,6 @@
-/* The driver host that a developer's agent (--dev) runs as its own child: started over a socketpair, watched
- * through a pidfd, told to go when the agent goes. Used by hostlink, on the event loop. */
+/* A program that the agent runs as its own child: the driver host of a developer's agent (--dev), and the
+ * fetching process. Started over a socketpair, watched through a pidfd, told to go when the agent goes. Used
+ * by hostlink and fetcher, on the event loop. */
 #ifndef AGENT_HOST_CHILD_H
 #define AGENT_HOST_CHILD_H
 #include <event2/event.h>

@@ -120,6 +120,7 @@ static void on_description(struct agent *a, struct json_object *message)
 	a->described = true;
 	if (spool_set_running(a->spool, fleet_json_array(message, "running"), &err) < 0)
 		log_error("cannot keep which commands run: %s", err.message);
+	fetches_keep(a->fetches, fleet_json_array(message, "running"));
 	heartbeat_set_apps(a->heartbeat, fleet_json_array(message, "apps"));
 	if (a->host_was_lost) {
 		log_info("The driver host is back");
@@ -191,7 +192,7 @@ static void on_refused(struct agent *a, struct json_object *message)
 	agent_hub_error(a, code, hub_id.text, command_id, NULL, text);
 }
 
-static void on_progress(struct agent *a, struct json_object *message)
+void agent_tell_progress(struct agent *a, struct json_object *message)
 {
 	tell_console(a, FLEET_MESSAGE_COMMAND_PROGRESS, message);
 }
@@ -212,6 +213,21 @@ static void on_answer(struct agent *a, struct json_object *message)
 		log_debug("the console left before it heard the answer to its query");
 }
 
+static void on_fetch(struct agent *a, struct json_object *message)
+{
+	fetches_fetch(a->fetches, message);
+}
+
+static void on_fetch_cancel(struct agent *a, struct json_object *message)
+{
+	fetches_cancel(a->fetches, message);
+}
+
+static void on_probe(struct agent *a, struct json_object *message)
+{
+	fetches_probe(a->fetches, message);
+}
+
 static void on_host_error(struct agent *a FLEET_UNUSED, struct json_object *message)
 {
 	log_warn("the driver host refused a frame: %s: %s", fleet_json_string(message, "code"),
@@ -223,10 +239,13 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct agent *a, struct 
 	[FLEET_FRAME_STATUS] = on_status,
 	[FLEET_FRAME_ACCEPTED] = on_accepted,
 	[FLEET_FRAME_REFUSED] = on_refused,
-	[FLEET_FRAME_PROGRESS] = on_progress,
+	[FLEET_FRAME_PROGRESS] = agent_tell_progress,
 	[FLEET_FRAME_ANSWER] = on_answer,
 	[FLEET_FRAME_RESULT] = agent_keep_result,
 	[FLEET_FRAME_EVENT] = agent_keep_event,
+	[FLEET_FRAME_FETCH] = on_fetch,
+	[FLEET_FRAME_FETCH_CANCEL] = on_fetch_cancel,
+	[FLEET_FRAME_PROBE] = on_probe,
 	[FLEET_MESSAGE_ERROR] = on_host_error,
 };
 

@@ -143,13 +143,13 @@ static int connect_socket(struct hostlink *link, int *ret_fd, struct fleet_error
 	return 0;
 }
 
-static int send_now(struct hostlink *link, struct json_object *takes_message)
+static int send_now(struct hostlink *link, struct json_object *takes_message, int fd)
 {
 	_cleanup_json_ struct json_object *message = takes_message;
 	size_t len;
 	const char *text = fleet_json_text(message, &len);
 
-	return link->frames ? fleet_frame_send(link->frames, text, len, -1) : -ENOTCONN;
+	return link->frames ? fleet_frame_send(link->frames, text, len, fd) : -ENOTCONN;
 }
 
 static int say_hello(struct hostlink *link)
@@ -157,7 +157,7 @@ static int say_hello(struct hostlink *link)
 	struct json_object *hello = fleet_message_new(FLEET_FRAME_HELLO);
 
 	fleet_json_add_string(hello, "agentVersion", link->agent_version);
-	return send_now(link, hello);
+	return send_now(link, hello, -1);
 }
 
 static void on_retry(evutil_socket_t unused FLEET_UNUSED, short what FLEET_UNUSED, void *arg)
@@ -232,7 +232,12 @@ bool hostlink_is_up(const struct hostlink *link)
 
 int hostlink_send(struct hostlink *link, struct json_object *takes_message)
 {
-	return send_now(link, takes_message);
+	return send_now(link, takes_message, -1);
+}
+
+int hostlink_send_fd(struct hostlink *link, struct json_object *takes_message, int fd)
+{
+	return send_now(link, takes_message, fd);
 }
 
 void hostlink_hello(struct hostlink *link)

@@ -32,6 +32,8 @@ bool hostlink_is_up(const struct hostlink *link);
 /* Sends a frame; -ENOTCONN where there is no connection, -ENOBUFS where it does not read. takes_message is
  * freed in any case. */
 int hostlink_send(struct hostlink *link, struct json_object *takes_message) FLEET_MUST_CHECK;
+/* The same with a descriptor, which is duplicated. */
+int hostlink_send_fd(struct hostlink *link, struct json_object *takes_message, int fd) FLEET_MUST_CHECK;
 /* Says `hello` again: the host describes itself anew and sends what it has not been told is stored. */
 void hostlink_hello(struct hostlink *link);
 /* Makes a host of our own read its apps again (SIGHUP); false where the host is not ours: it is root's, and

@@ -170,8 +170,8 @@ static void on_command(struct agent *a, struct json_object *message)
 	}
 }
 
-/* A query is passed on under the id that it came with, so that the answer names it by itself. Nothing of it is
- * kept: whoever asked waits for some seconds and asks again. */
+/* A query is passed on under the id that it came with, so that the answer names it by itself. Nothing of it
+ * is kept: whoever asked waits for some seconds and asks again. */
 static void on_query(struct agent *a, struct json_object *message)
 {
 	const char *id = fleet_json_string(message, "id");
