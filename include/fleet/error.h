@@ -5,11 +5,17 @@
 #define FLEET_ERROR_H
 #include "fleet/base.h"
 
+#define FLEET_ERROR_MESSAGE_MAX 1024
+
 struct fleet_error {
-	int code;	    /* negative errno; 0: no error */
-	char message[1024]; /* no newline, no final full stop; cut with "..." where it does not fit */
+	int code;                              /* negative errno; 0: no error */
+	char message[FLEET_ERROR_MESSAGE_MAX]; /* no newline, no final full stop; cut with "..." where it does
+						  not fit */
 };
-#define FLEET_ERROR_INIT {0, ""}
+#define FLEET_ERROR_INIT                                                                                     \
+	{                                                                                                    \
+		0, ""                                                                                        \
+	}
 
 /* Fills *err and returns code (negative errno), so that `return fleet_error_set(...)` reads well. */
 int fleet_error_set(struct fleet_error *err, int code, const char *fmt, ...) FLEET_PRINTF(3, 4);
@@ -19,8 +25,9 @@ int fleet_error_errno(struct fleet_error *err, int code, const char *fmt, ...) F
 int fleet_error_wrap(struct fleet_error *err, const char *fmt, ...) FLEET_PRINTF(2, 3);
 
 #ifdef __clang_analyzer__
-/* The static analyzer looks into one file at a time: here it learns that a code is negative and comes back. */
-#define FLEET_ANALYZED_CODE(function, err, code, ...)                                                          \
+/* The static analyzer looks into one file at a time: here it learns that a code is negative and comes back.
+ */
+#define FLEET_ANALYZED_CODE(function, err, code, ...)                                                        \
 	({                                                                                                   \
 		const int code_ = (code);                                                                    \
 		(void)(function)(err, code_, __VA_ARGS__);                                                   \
@@ -28,7 +35,7 @@ int fleet_error_wrap(struct fleet_error *err, const char *fmt, ...) FLEET_PRINTF
 			__builtin_unreachable();                                                             \
 		code_;                                                                                       \
 	})
-#define fleet_error_set(err, code, ...)	  FLEET_ANALYZED_CODE(fleet_error_set, err, code, __VA_ARGS__)
+#define fleet_error_set(err, code, ...)   FLEET_ANALYZED_CODE(fleet_error_set, err, code, __VA_ARGS__)
 #define fleet_error_errno(err, code, ...) FLEET_ANALYZED_CODE(fleet_error_errno, err, code, __VA_ARGS__)
 #endif
 

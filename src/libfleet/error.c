@@ -51,7 +51,7 @@ static const char *describe(int code, char *buffer, size_t size)
 
 int fleet_error_set(struct fleet_error *err, int code, const char *fmt, ...)
 {
-	char text[sizeof(err->message)];
+	char text[FLEET_ERROR_MESSAGE_MAX];
 	va_list ap;
 
 	if (!err)
@@ -81,7 +81,7 @@ int fleet_error_errno(struct fleet_error *err, int code, const char *fmt, ...)
 
 int fleet_error_wrap(struct fleet_error *err, const char *fmt, ...)
 {
-	char text[sizeof(err->message)];
+	char text[FLEET_ERROR_MESSAGE_MAX];
 	va_list ap;
 
 	if (!err)
