@@ -98,7 +98,7 @@ class Process:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env or lab.env,
                                             cwd=lab.dir, start_new_session=True, pass_fds=pass_fds)
         self.pid = self.process.pid
-        self.expected_end = False
+        self.expected_end = self.frozen = False
         self.orphans = []
         lab.processes.append(self)
 
@@ -136,10 +136,15 @@ class Process:
         self.process.wait()
 
     def freeze(self):
+        self.frozen = True
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
+        """To one that is not frozen no SIGCONT: it would take away the SIGSTOP with which LeakSanitizer, at the very end of
+        a process, stops its threads, and then waits for ever."""
+        if self.frozen:
+            self.process.send_signal(signal.SIGCONT)
+        self.frozen = False
 
 
 class Events:
