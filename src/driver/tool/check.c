@@ -29,17 +29,23 @@ static int make_state(struct tool_target *t, struct fleet_error *err)
 	return 0;
 }
 
-static void run(struct check *c, const struct tool_options *options)
+static int run(struct check *c, const struct tool_options *options, struct fleet_error *err)
 {
 	static const char name[] = "every error is a sentence for a person";
+	int r;
 
 	if (!check_file(c))
-		return;
+		return 0;
 	if (c->target.roles & DRIVER_ROLE_FORMAT)
 		check_format(c, options->samples);
-	if (c->target.roles & DRIVER_ROLE_SERVICE)
+	if (c->target.roles & DRIVER_ROLE_SERVICE) {
+		r = make_state(&c->target, err); /* not before: the format role keeps no state */
+		if (r < 0)
+			return r;
 		check_service(c, options->exercise);
+	}
 	verdict_tell(&c->sentences, &c->tap, "it never failed", name);
+	return 0;
 }
 
 int tool_check(const struct tool_options *options)
@@ -52,13 +58,13 @@ int tool_check(const struct tool_options *options)
 	(void)setvbuf(stdout, NULL, _IOLBF, 0); /* each result as it comes, also into a pipe */
 	r = tool_target_from_path(options->file, options, &c.target, &err);
 	if (r == 0)
-		r = make_state(&c.target, &err);
+		r = run(&c, options, &err);
+	if (c.target.state_dir)
+		remove_state(c.target.state_dir);
 	if (r < 0) {
 		tool_target_done(&c.target);
 		return tool_fail(&err);
 	}
-	run(&c, options);
-	remove_state(c.target.state_dir);
 	tool_target_done(&c.target);
 	good = tap_end(&c.tap);
 	return good ? TOOL_DONE : TOOL_FAILED;
