@@ -326,6 +326,20 @@ static void answer_fetch(struct fixture *f, struct json_object *fetch)
 	CU_ASSERT_EQUAL(sendmsg(f->fd, &msg, MSG_NOSIGNAL), (ssize_t)(len + sizeof(header)));
 }
 
+static void answer_probe(struct fixture *f, struct json_object *probe)
+{
+	struct json_object *frame;
+
+	f->probes++;
+	if (!f->probe)
+		return;
+	frame = fleet_message_new(FLEET_FRAME_PROBED);
+	fleet_json_add_string(frame, "probeId", fleet_json_string(probe, "probeId"));
+	fleet_json_add_bool(frame, "ok", str_equal(f->probe, "ok"));
+	fleet_json_add_string(frame, str_equal(f->probe, "error") ? "error" : "detail", f->probe);
+	fixture_send(f, frame);
+}
+
 static void keep(struct fixture *f, struct json_object *frame, const char *type)
 {
 	if (str_equal(type, "result"))
@@ -334,6 +348,8 @@ static void keep(struct fixture *f, struct json_object *frame, const char *type)
 		json_object_array_add(f->events, json_object_get(frame));
 	else if (str_equal(type, "fetch"))
 		answer_fetch(f, frame);
+	else if (str_equal(type, "probe"))
+		answer_probe(f, frame);
 }
 
 struct json_object *fixture_wait(struct fixture *f, const char *type)

@@ -20,6 +20,9 @@ struct fixture {
 	bool ignore_fetch;        /* or not at all */
 	const char *trusted_keys; /* a directory */
 	unsigned fetches;
+	const char *probe; /* what a `probe` is answered with: "ok", "error", or else a detail of failure;
+			      NULL: nothing */
+	unsigned probes;
 	struct fleet_jws_key *key;
 	pid_t host;                  /* 0: none runs */
 	int fd;                      /* the agent's end; -1: no host runs */

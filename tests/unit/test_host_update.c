@@ -502,6 +502,60 @@ static void test_place_that_is_no_place(void)
 	fixture_done(&f);
 }
 
+/* ---- what the agent is asked ---- */
+
+static void test_declared_health_decides(void)
+{
+	static const struct {
+		const char *check, *probe, *message;
+		bool success;
+	} cases[] = {
+		{"url: http://127.0.0.1:1/health?x=1", "ok", "Running, healthy, pid 1008", true},
+		{"url: http://127.0.0.1:1/health?x=1", "503", "health check failed: GET /health: 503 for ",
+			false},
+		{"url: http://127.0.0.1:1/health", "503 for GET /health",
+			"health check failed: 503 for GET /health for ", false},
+		{"tcp: 127.0.0.1:1", "connection refused",
+			"health check failed: 127.0.0.1:1: connection refused for ", false},
+		/* nobody could ask: no verdict on the app */
+		{"url: http://127.0.0.1:1/", "error", "its url health check could not be made: error", true},
+		{"url: http://127.0.0.1:1/", NULL,
+			"its url health check could not be made: the agent did not answer", true},
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *text = NULL;
+
+		install(&f, "");
+		text = xasprintf("managed_apps:\n"
+				 "  - id: web\n"
+				 "    service_driver: host_fake\n"
+				 "    service_options: {dir: %s, config: %s/app/run.conf}\n"
+				 "    binary_path: %s/app\n"
+				 "    config_path: %s/app/web.conf\n"
+				 "    config_driver: host_fake\n"
+				 "    version_file: %s/app/version\n"
+				 "    preserve: [data/]\n"
+				 "    health_check: {%s, timeout: 700ms, settle: 0}\n",
+			f.dir, f.dir, f.dir, f.dir, f.dir, cases[i].check);
+		fixture_write(&f, "apps.d/web.yaml", text);
+		f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+		f.probe = cases[i].probe;
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), cases[i].success);
+		CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), cases[i].message));
+		if (!strstr(message_of(result), cases[i].message))
+			explain(result);
+		CU_ASSERT_TRUE(f.probes > 0);
+		assert_whole(&f, cases[i].success);
+		assert_running(&f);
+		fixture_done(&f);
+	}
+}
+
 /* ---- waiting for the agent ---- */
 
 /* A download outlives the agent's connection, and the host: each new one is asked again. Other apps do not
@@ -678,6 +732,7 @@ static const struct unit_test update_tests[] = {
 	UNIT_TEST(test_stopped_app_stays_stopped),
 	UNIT_TEST(test_nothing_kept_where_the_admin_says_so),
 	UNIT_TEST(test_place_that_is_no_place),
+	UNIT_TEST(test_declared_health_decides),
 	UNIT_TEST(test_download_outlives_connections),
 	{0},
 };

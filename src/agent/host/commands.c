@@ -223,6 +223,8 @@ static void on_message(struct child *c, struct json_object *message, void *arg)
 		asks_fetch(o, message);
 	else if (str_equal(kind, "fetchCancel"))
 		asks_cancel(o);
+	else if (str_equal(kind, "probe"))
+		asks_probe(o, message);
 	else if (str_equal(kind, "result") && fleet_json_object(message, "result"))
 		end_command(o->host, o->id, fleet_json_object(message, "result"));
 }

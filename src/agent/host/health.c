@@ -15,26 +15,20 @@ static void pause_ms(long ms)
 	(void)nanosleep(&t, NULL);
 }
 
-char *health_words(const struct app *app, const struct driver_status *status)
+static char *words(const struct driver_status *status, bool healthy)
 {
-	bool say = app->health.kind == APP_HEALTH_NONE && service_is_good(status);
-
-	return xasprintf("%s%s", service_state_title(status->state), say ? ", healthy" : "");
+	return xasprintf("%s%s", service_state_title(status->state),
+		healthy && service_is_good(status) ? ", healthy" : "");
 }
 
-const char *health_caveat(const struct app *app)
+char *health_words(const struct health_verdict *v)
 {
-	switch (app->health.kind) {
-	case APP_HEALTH_URL:
-		return "; by its service's state: its url health check is not made by this version";
-	case APP_HEALTH_TCP:
-		return "; by its service's state: its tcp health check is not made by this version";
-	case APP_HEALTH_COMMAND:
-		return "; by its service's state: its command health check is not made by this version";
-	case APP_HEALTH_NONE:
-		break;
-	}
-	return "";
+	return words(&v->status, v->checked);
+}
+
+char *health_look_words(const struct app *app, const struct driver_status *status)
+{
+	return words(status, app->health.kind == APP_HEALTH_NONE);
 }
 
 void health_add_to_result(struct op *op, const struct driver_status *status, bool healthy)
@@ -118,6 +112,24 @@ static bool settles(struct op *op, const struct app *app, int64_t since_ms, stru
 	return true;
 }
 
+static bool still_well(struct op *op, const struct app *app, struct health_verdict *v, int64_t since_ms)
+{
+	struct driver_status first = v->status;
+
+	if (look(op, app, v) < 0)
+		return false;
+	if (!service_is_good(&v->status)) {
+		say_why(v, since_ms);
+		return false;
+	}
+	if (strcmp(first.instance, v->status.instance) != 0 || v->status.restarts > first.restarts) {
+		snprintf(
+			v->text, sizeof(v->text), "crashed and was started again while its health was asked");
+		return false;
+	}
+	return true;
+}
+
 void health_wait(struct op *op, const struct app *app, const char *old_instance, int64_t since_ms,
 	struct health_verdict *ret)
 {
@@ -135,7 +147,8 @@ void health_wait(struct op *op, const struct app *app, const char *old_instance,
 		done = true;
 		if (service_is_good(&v.status) && !old) {
 			v.good_at_ms = fleet_clock_monotonic_ms();
-			v.healthy = settles(op, app, since_ms, &v);
+			v.healthy = settles(op, app, since_ms, &v) &&
+				    health_check_declared(op, app, &v, still_well, since_ms);
 		} else if (service_is_good(&v.status) && waited >= SAME_INSTANCE_MS) {
 			snprintf(v.text, sizeof(v.text),
 				"the service still runs as it was started before (pid %d)", v.status.pid);

@@ -77,6 +77,8 @@ void commands_stored(struct host *h, struct json_object *frame);
 void commands_tell(struct host *h);
 /* A `fetched` frame, and the descriptor that came with it (-1 none). */
 void commands_fetched(struct host *h, struct json_object *frame, int takes_fd);
+/* A `probed` frame. */
+void commands_probed(struct host *h, struct json_object *frame);
 /* Another agent listens: what is not answered is asked of it. */
 void commands_ask_again(struct host *h);
 /* The host ends: what only waits for the agent is left to the next one. */

@@ -2,9 +2,11 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include "fleet/clock.h"
+#include "fleet/ids.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
 
+#define PROBE_GRACE_S 2
 #define FETCH_GRACE_S 30 /* the agent keeps the time itself; this is for one that does not */
 
 /* ---- frames, the same as fleet/frame.h has them, without an event loop ---- */
@@ -234,6 +236,39 @@ int op_fetch(struct op *op, const char *url, int64_t max_bytes, int timeout_s, i
 		return fleet_error_set(err, -EREMOTEIO, "the agent sent no file along");
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int op_probe(struct op *op, const char *url, const char *tcp, int timeout_s, bool *ret_ok, char **ret_detail,
+	struct fleet_error *err)
+{
+	struct fleet_uuid id = fleet_uuid_new();
+	_cleanup_json_ struct json_object *ask = json_object_new_object();
+	int64_t until = fleet_clock_monotonic_ms() + (timeout_s + PROBE_GRACE_S) * INT64_C(1000);
+	int r;
+
+	fleet_json_add_string(ask, "k", "probe");
+	fleet_json_add_string(ask, "probeId", id.text);
+	fleet_json_add_string(ask, "url", url);
+	fleet_json_add_string(ask, "tcp", tcp);
+	fleet_json_add_int(ask, "timeoutSeconds", timeout_s);
+	r = op_send(op->fd, ask);
+	while (r >= 0) {
+		_cleanup_json_ struct json_object *answer = NULL;
+		_cleanup_close_ int unwanted = -1;
+		const char *why;
+
+		r = receive_answer(op, "probed", until, &answer, &unwanted);
+		if (r < 0 || !str_equal(fleet_json_string(answer, "probeId"), id.text))
+			continue; /* one that was given up */
+		why = fleet_json_string(answer, "error");
+		if (why)
+			return fleet_error_set(err, -EREMOTEIO, "%s", why);
+		*ret_ok = fleet_json_bool(answer, "ok", false);
+		*ret_detail = xstrdup(fleet_json_string(answer, "detail"));
+		return 0;
+	}
+	return fleet_error_set(
+		err, r, r == -ETIMEDOUT ? "the agent did not answer" : "the driver host went away");
 }
 
 /* ---- the outcome ---- */

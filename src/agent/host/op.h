@@ -60,6 +60,11 @@ void op_result_fail(struct json_object *result, const char *error_code, const ch
 int op_fetch(struct op *op, const char *url, int64_t max_bytes, int timeout_s, int *ret_fd,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 
+/* Asks url or tcp (one of them NULL) for the app's health, from the agent. *ret_ok, *ret_detail (owned; what was seen,
+ * may be NULL): its answer. -EREMOTEIO, -ETIMEDOUT: nobody could ask, which says nothing about the app. */
+int op_probe(struct op *op, const char *url, const char *tcp, int timeout_s, bool *ret_ok, char **ret_detail,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* The child's main: does the command over fd and returns when the host has its result. 0, or -errno where the
  * host went away. last_step, write_step: for a recovery, else NULL and recovering false. */
 struct op_order {
@@ -69,7 +74,7 @@ struct op_order {
 };
 int op_run(const struct op_env *env, int fd, const struct op_order *order) FLEET_MUST_CHECK;
 
-/* Frames between the child and the host: {"k": "begin"|"progress"|"fetch"|"fetchCancel"|"result", ...}; the
+/* Frames between the child and the host: {"k": "begin"|"progress"|"fetch"|"fetchCancel"|"probe"|"result", ...}; the
  * host answers a begin with {"k": "begun", "ok": bool, "message"}, a fetch with {"k": "fetched", ...} and the
  * file's descriptor. Blocking, for the child's side. */
 int op_send(int fd, struct json_object *message) FLEET_MUST_CHECK;

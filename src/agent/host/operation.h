@@ -10,13 +10,15 @@ struct operation {
 	struct host *host;
 	char id[FLEET_UUID_LEN + 1];
 	struct child *child;
-	struct json_object *payload; /* owned */
-	struct json_object *fetch;   /* the frame that is not answered yet; owned, NULL none */
+	struct json_object *payload;       /* owned */
+	struct json_object *fetch;         /* the frame that is not answered yet; owned, NULL none */
+	char probe_id[FLEET_UUID_LEN + 1]; /* likewise, of a probe; "" none */
 };
 
-/* What the child says: "fetch" and "fetchCancel". */
+/* What the child says: "fetch", "fetchCancel" and "probe". */
 void asks_fetch(struct operation *o, struct json_object *message);
 void asks_cancel(struct operation *o);
+void asks_probe(struct operation *o, struct json_object *message);
 /* The operation ends. */
 void asks_forget(struct operation *o);
 

@@ -191,6 +191,12 @@ static void on_stored(struct peer *p, struct json_object *frame)
 	commands_stored(p->host, frame);
 }
 
+static void on_probed(struct peer *p, struct json_object *frame)
+{
+	if (p->id == p->host->outcome_peer)
+		commands_probed(p->host, frame);
+}
+
 static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct peer *p, struct json_object *frame) = {
 	[FLEET_FRAME_HELLO] = on_hello,
 	[FLEET_FRAME_KEYS] = on_keys,
@@ -198,6 +204,7 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct peer *p, struct j
 	[FLEET_FRAME_COMMAND] = on_command,
 	[FLEET_FRAME_QUERY] = on_query,
 	[FLEET_FRAME_STORED] = on_stored,
+	[FLEET_FRAME_PROBED] = on_probed,
 };
 
 static void send_error(struct peer *p, struct json_object *frame, const char *code, const char *message)

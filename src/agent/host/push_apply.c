@@ -53,7 +53,7 @@ static int touch_apps(struct push *p, const struct push_app **ret_failed, struct
 /* What became of one app: "restarted, healthy", and for the others that share the file "app-b restarted,
  * healthy". */
 static void say_app(
-	struct push *p, const struct push_app *a, const struct driver_status *now, struct fleet_buffer *out)
+	struct push *p, const struct push_app *a, const struct health_verdict *v, struct fleet_buffer *out)
 {
 	if (out->len > 0)
 		fleet_buffer_add_string(out, "; ");
@@ -66,8 +66,7 @@ static void say_app(
 	else
 		fleet_buffer_printf(out, "%s, %s%s",
 			a->app->after_push == APP_PUSH_RELOAD && a->was_good ? "reloaded" : "restarted",
-			a->app->health.kind == APP_HEALTH_NONE ? "healthy" : service_state_name(now->state),
-			health_caveat(a->app));
+			v->checked ? "healthy" : service_state_name(v->status.state), v->caveat);
 }
 
 static void fail_unwell(struct push *p, const struct push_app *a, const char *code, const char *why)
@@ -102,7 +101,7 @@ static bool all_well(struct push *p, int64_t since_ms, struct fleet_buffer *word
 				return false;
 			}
 		}
-		say_app(p, a, &v.status, words);
+		say_app(p, a, &v, words);
 		if (i == 0)
 			health_add_to_result(p->op, &v.status, a->was_stopped || service_is_good(&v.status));
 	}
@@ -186,7 +185,8 @@ static bool restart_touched(struct push *p, struct fleet_buffer *words)
 		if (i == 0)
 			health_add_to_result(p->op, &v.status, good && (a->was_good || a->was_stopped));
 		if (i == 0 || !good) {
-			_cleanup_free_ char *state = health_words(a->app, &v.status);
+			_cleanup_free_ char *state =
+				a->touched ? health_words(&v) : health_look_words(a->app, &v.status);
 
 			fleet_buffer_printf(words, "%s%s%s%s", words->len > 0 ? "; " : "",
 				i == 0 ? "" : a->app->id, i == 0 ? "" : " is ", good ? state : v.text);

@@ -33,14 +33,14 @@ static void recover_restart(struct op *op)
 		return;
 	}
 	if (service_is_good(&now) && !str_empty(old) && strcmp(now.instance, old) == 0) {
-		words = health_words(op->app, &now);
+		words = health_look_words(op->app, &now);
 		health_add_to_result(op, &now, true);
 		op_fail(op, "interrupted", "interrupted before the app was restarted: %s, pid %d as before",
 			words, now.pid);
 		return;
 	}
 	if (service_is_good(&now) && str_empty(now.instance)) {
-		words = health_words(op->app, &now);
+		words = health_look_words(op->app, &now);
 		health_add_to_result(op, &now, true);
 		op_fail(op, "interrupted",
 			"interrupted, and whether the app was restarted cannot be told: %s", words);
@@ -64,10 +64,10 @@ static void recover_restart(struct op *op)
 		service_add_logs(op, op->app, since_ms);
 		return;
 	}
-	words = health_words(op->app, &v.status);
+	words = health_words(&v);
 	fleet_json_add_bool(op->result, "verified", true);
 	op_succeed(op, "%s, pid %d; the driver host was interrupted meanwhile and looked again%s", words,
-		v.status.pid, health_caveat(op->app));
+		v.status.pid, v.caveat);
 }
 
 /* ---- push ---- */

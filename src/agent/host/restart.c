@@ -5,7 +5,7 @@
 static void tell_success(
 	struct op *op, const struct driver_status *before, const struct health_verdict *v, int64_t down_ms)
 {
-	_cleanup_free_ char *words = health_words(op->app, &v->status);
+	_cleanup_free_ char *words = health_words(v);
 	char pid[64] = "", down[64] = "";
 
 	if (v->status.pid > 0 && before->pid > 0 && before->pid != v->status.pid)
@@ -20,7 +20,7 @@ static void tell_success(
 		fleet_json_add_int(op->result, "downMs", down_ms);
 	}
 	fleet_json_add_bool(op->result, "verified", true);
-	op_succeed(op, "%s%s%s%s", words, pid, down, health_caveat(op->app));
+	op_succeed(op, "%s%s%s%s", words, pid, down, v->caveat);
 }
 
 static void fail_after(struct op *op, const char *code, const char *why)

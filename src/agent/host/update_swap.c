@@ -49,7 +49,7 @@ static bool run_again(struct update *u, bool fresh, struct fleet_buffer *words)
 	if (u->apps[0].was_stopped) {
 		fleet_buffer_printf(words, "%s is in place, stopped as it was", version);
 	} else {
-		_cleanup_free_ char *state = health_words(u->op->app, &v.status);
+		_cleanup_free_ char *state = health_words(&v);
 
 		fleet_buffer_printf(words, "%s is %s", version, state);
 		if (u->down_since_ms > 0 && v.good_at_ms > 0) {
@@ -173,7 +173,7 @@ static bool check_version(struct update *u, char **ret_why)
 static void succeed(struct update *u, const struct health_verdict *v)
 {
 	const char *unsure = update_no_checksum(u) ? "; no checksum" : "";
-	_cleanup_free_ char *state = health_words(u->op->app, &v->status);
+	_cleanup_free_ char *state = health_words(v);
 	char down[64] = "", pid[32] = "";
 
 	if (u->apps[0].was_stopped) {
@@ -192,7 +192,7 @@ static void succeed(struct update *u, const struct health_verdict *v)
 	if (v->status.pid > 0)
 		snprintf(pid, sizeof(pid), ", pid %d", v->status.pid);
 	fleet_json_add_bool(u->op->result, "verified", true);
-	op_succeed(u->op, "%s%s%s%s%s", state, pid, down, health_caveat(u->op->app), unsure);
+	op_succeed(u->op, "%s%s%s%s%s", state, pid, down, v->caveat, unsure);
 }
 
 void update_go_on(struct update *u)
