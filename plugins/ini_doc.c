@@ -115,6 +115,7 @@ static void add_several_lines(const struct ini_doc *doc, const struct ini_item *
 {
 	bool indented = doc->rules->continuation == INI_CONTINUES_INDENTED;
 	const char *s = doc->text;
+	size_t from = out->len;
 	bool began = false;
 
 	for (size_t at = item->value_start; at <= item->value_end && at < doc->len;) {
@@ -124,14 +125,16 @@ static void add_several_lines(const struct ini_doc *doc, const struct ini_item *
 		at = line.next;
 		if (began && ini_is_comment(doc->rules, s, begin, end))
 			continue;
-		if (began)
-			text_add(out, indented ? "\n" : " ", 1);
-		began = true;
 		if (indented)
 			end = ini_line_value_end(doc->rules, s, begin, end);
 		else if (end > begin && s[end - 1] == '\\' && line.next < doc->len)
 			end--;
-		text_add(out, s + begin, line_trim(s, begin, end) - begin);
+		end = line_trim(s, begin, end);
+		/* a blank in place of the backslash, but none around the value */
+		if (began && (indented || (out->len > from && end > begin)))
+			text_add(out, indented ? "\n" : " ", 1);
+		began = true;
+		text_add(out, s + begin, end - begin);
 		if (line.next == line.end)
 			break; /* the file's last */
 	}

@@ -47,6 +47,7 @@ static void test_read_in_other_flavours(void)
 	FLAVOUR("systemd");
 	expect_read("[Journal]\nA=x \\\n# no\n  y\\\nz ; k\nB=\"q\"\n#C=1\n",
 		"Journal.A=x y z ; k\nJournal.B=\"q\"");
+	expect_read("[S]\nA=x \\\n\nB=\\\n# c\n  y\n", "S.A=x\nS.B=y");
 	FLAVOUR("php");
 	expect_read("[PHP]\na = on;c\n#b = 1\nc = \"x;\\\"\\\\y\" ; d\nd = 'a\\b;'\ne[] = 1\ne[] = "
 		    "2\nf\ng=it's\n",
