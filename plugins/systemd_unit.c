@@ -1,10 +1,12 @@
-/* systemd-unit: services as systemd runs them. The option service_name names the unit. */
+/* systemd-unit: services as systemd runs them (the option service_name names the unit), and their unit files
+ * and drop-ins. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "systemd_bus.h"
 #include "systemd_journal.h"
+#include "systemd_unit_format.h"
 
 static const char *signal_text(int sig, char *buffer, size_t size)
 {
@@ -274,5 +276,6 @@ static const struct fleet_service_ops ops = {
 	.reload_definitions = unit_reload_definitions,
 	.logs = unit_logs,
 };
-FLEET_DRIVER_DEFINE(
-	"systemd-unit", .version = "1.0", .summary = "Services that systemd runs", .service = &ops);
+FLEET_DRIVER_DEFINE("systemd-unit", .version = "1.0",
+	.summary = "Services that systemd runs, and their unit files", .format = &systemd_unit_format,
+	.service = &ops);

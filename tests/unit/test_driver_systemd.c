@@ -69,14 +69,21 @@ static struct driver_status wait_for_state(const char *name, uint32_t state)
 	return status;
 }
 
-static void write_unit(const char *name, const char *service)
+static void write_file(const char *name, const char *text)
 {
 	_cleanup_free_ char *path = xasprintf(UNIT_DIR "%s", name);
 	FILE *f = fopen(path, "w");
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-	fprintf(f, "[Unit]\nDescription=test\n%s\n", service);
+	fputs(text, f);
 	CU_ASSERT_EQUAL(fclose(f), 0);
+}
+
+static void write_unit(const char *name, const char *service)
+{
+	_cleanup_free_ char *text = xasprintf("[Unit]\nDescription=test\n%s\n", service);
+
+	write_file(name, text);
 }
 
 static void reload(void)
@@ -91,14 +98,20 @@ static void test_registered(void)
 	struct driver_registry registry;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	const struct driver_info *info;
-	static const char *const names[] = {"json-config", "simulated", "systemd-unit"};
+	static const struct {
+		const char *name;
+		unsigned roles;
+	} drivers[] = {{"ini-config", DRIVER_ROLE_FORMAT}, {"json-config", DRIVER_ROLE_FORMAT},
+		{"simulated", DRIVER_ROLE_SERVICE},
+		{"systemd-unit", DRIVER_ROLE_FORMAT | DRIVER_ROLE_SERVICE},
+		{"yaml-config", DRIVER_ROLE_FORMAT}};
 
 	CU_ASSERT_EQUAL_FATAL(driver_registry_load(PLUGIN_DIR, &registry, &err), 0);
-	for (size_t i = 0; i < FLEET_ARRAY_LEN(names); i++) {
-		info = driver_registry_find(&registry, names[i]);
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(drivers); i++) {
+		info = driver_registry_find(&registry, drivers[i].name);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(info);
 		CU_ASSERT_PTR_NULL(info->error);
-		CU_ASSERT_EQUAL(info->roles, i == 0 ? DRIVER_ROLE_FORMAT : DRIVER_ROLE_SERVICE);
+		CU_ASSERT_EQUAL(info->roles, drivers[i].roles);
 	}
 	driver_registry_done(&registry);
 }
@@ -324,11 +337,73 @@ static void test_logs(void)
 	CU_ASSERT_EQUAL(driver_service_version(&call, &text, &err), -EOPNOTSUPP);
 }
 
+static void expect_in_file(const char *path, const char *want)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char line[4096] = "";
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	for (size_t n = fread(line, 1, sizeof(line) - 1, f), i = 0; i < n; i++) /* as /proc has arguments */
+		line[i] = line[i] == '\0' || line[i] == '\n' ? ' ' : line[i];
+	CU_ASSERT_PTR_NOT_NULL(strstr(line, want));
+	if (!strstr(line, want))
+		printf("# %s: %s\n", path, line);
+}
+
+static struct fleet_edit set_of(const char *path, const char *value)
+{
+	return (struct fleet_edit){.path = {path, strlen(path)},
+		.value = {value, strlen(value)},
+		.kind = FLEET_EDIT_SET,
+		.type = FLEET_TYPE_STRING};
+}
+
+/* From no file at all to a service that runs with what the drop-in says; and back. */
+static void test_a_drop_in(void)
+{
+	struct fleet_edit edits[] = {set_of("Service.LimitNOFILE", "777"),
+		set_of("Service.ExecStart", "/bin/sleep 2000"), set_of("Service.Nice", "7")};
+	_cleanup_buffer_ struct fleet_buffer text = FLEET_BUFFER_INIT;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct fleet_option unit;
+	struct driver_call call = call_for(&unit, "ft-limits", 10000);
+	struct driver_status status;
+	char path[64];
+
+	if (!possible())
+		return;
+	write_unit("ft-limits.service", "[Service]\nExecStart=/bin/sleep 1000");
+	reload();
+	CU_ASSERT_EQUAL(act("ft-limits", DRIVER_START, 10000, &err), 0);
+	call.state_dir = NULL;
+	call.option_count = 0;
+	CU_ASSERT_EQUAL_FATAL(
+		driver_format_edit(&call, (struct fleet_bytes){"", 0}, edits, 3, &text, &err), 0);
+	CU_ASSERT_STRING_EQUAL(
+		text.data, "[Service]\nLimitNOFILE=777\nExecStart=\nExecStart=/bin/sleep 2000\nNice=7\n");
+	CU_ASSERT_EQUAL(mkdir(UNIT_DIR "ft-limits.service.d", 0755), 0);
+	write_file("ft-limits.service.d/50-fleet.conf", text.data);
+	reload();
+	CU_ASSERT_EQUAL(act("ft-limits", DRIVER_RESTART, 10000, &err), 0);
+	status = wait_for_state("ft-limits", FLEET_STATE_RUNNING);
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)status.pid);
+	expect_in_file(path, "/bin/sleep 2000");
+	(void)snprintf(path, sizeof(path), "/proc/%d/limits", (int)status.pid);
+	expect_in_file(path, "Max open files            777");
+	CU_ASSERT_EQUAL(unlink(UNIT_DIR "ft-limits.service.d/50-fleet.conf"), 0);
+	reload();
+	CU_ASSERT_EQUAL(act("ft-limits", DRIVER_RESTART, 10000, &err), 0);
+	status = wait_for_state("ft-limits", FLEET_STATE_RUNNING);
+	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)status.pid);
+	expect_in_file(path, "/bin/sleep 1000");
+	CU_ASSERT_EQUAL(act("ft-limits", DRIVER_STOP, 10000, &err), 0);
+}
+
 static const struct unit_test systemd_tests[] = {UNIT_TEST(test_registered),
 	UNIT_TEST(test_start_stop_restart), UNIT_TEST(test_failures_are_named),
 	UNIT_TEST(test_a_used_up_start_limit_is_cleared), UNIT_TEST(test_time_up_cancels_the_job),
 	UNIT_TEST(test_oneshots), UNIT_TEST(test_restarts_by_itself_are_counted),
-	UNIT_TEST(test_units_that_are_not_there), UNIT_TEST(test_logs), {0}};
+	UNIT_TEST(test_units_that_are_not_there), UNIT_TEST(test_logs), UNIT_TEST(test_a_drop_in), {0}};
 
 int main(void)
 {
