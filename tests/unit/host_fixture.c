@@ -100,21 +100,28 @@ static void die(const char *step)
 	once = xasprintf("%s/once", dying->dir);
 	if (unlink(once) < 0)
 		return;
-	if (dying->die_host)
+	if (dying->cut_file) {
+		int fd = open(dying->cut_file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd >= 0)
+			(void)close(fd);
+	} else if (dying->die_host) {
 		(void)kill(getppid(), SIGKILL); /* the host's end is this operation's too */
-	else
+	} else {
 		(void)kill(getpid(), SIGKILL);
+	}
 	for (;;)
 		(void)pause();
 }
 
 /* fd -1: listens. */
-static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent)
+static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent, bool recover_files)
 {
 	struct host_config config = {.listen_fd = -1,
 		.socket_fd = fd,
 		.peer_uid = agent,
 		.dev = true,
+		.recover_files = recover_files,
 		.log_level = FLEET_LOG_INFO};
 	int status;
 
@@ -147,7 +154,7 @@ void fixture_start(struct fixture *f)
 	f->host = fork();
 	if (f->host == 0) {
 		(void)close(ends[0]);
-		be_host(f, ends[1], geteuid());
+		be_host(f, ends[1], geteuid(), false);
 	}
 	(void)close(ends[1]);
 	f->fd = ends[0];
@@ -186,7 +193,20 @@ void fixture_listen(struct fixture *f, uid_t agent)
 	fflush(NULL);
 	f->host = fork();
 	if (f->host == 0)
-		be_host(f, -1, agent);
+		be_host(f, -1, agent, false);
+}
+
+void fixture_recover_files(const struct fixture *f)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		be_host(f, -1, geteuid(), true);
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static int try_now(const struct fixture *f)

@@ -16,6 +16,7 @@ struct fixture {
 	 * NULL: nowhere. A step of the operation, or one of safe_file's. */
 	const char *die_at;
 	bool die_host;
+	const char *cut_file;     /* at die_at it makes this file and stands still instead */
 	const char *artifact;     /* path of what a `fetch` is answered with; NULL: "not found" */
 	bool ignore_fetch;        /* or not at all */
 	const char *trusted_keys; /* a directory */
@@ -49,6 +50,8 @@ void fixture_kill(struct fixture *f);
 void fixture_listen(struct fixture *f, uid_t agent);
 /* Connects as that uid and asks for status. 1: it was answered; 0: the host hung up. */
 int fixture_try_as(const struct fixture *f, uid_t uid);
+/* What systemd runs at boot: the files are put in order, no host runs. */
+void fixture_recover_files(const struct fixture *f);
 /* Waits for a host that kills itself. */
 void fixture_wait_for_death(struct fixture *f);
 

@@ -1,179 +1,14 @@
 /* Updates end to end, over the driver host's socket: a release takes the place of another, what the app wrote
  * stays, and where anything goes wrong on the way the old one runs on. The service is a fake; trees,
  * archives, ledger and processes are real. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "agent/host/hash_stream.h"
-#include "host_fixture.h"
+#include "host_update_lab.h"
 #include "fleet/clock.h"
 #include "fleet/file.h"
 #include "fleet/limits.h"
 #include "unit.h"
-
-struct item {
-	const char *path, *text; /* text NULL: a directory */
-	mode_t mode;
-};
-
-static void write_release(const char *path, const struct item *items)
-{
-	struct archive *a = archive_write_new();
-
-	CU_ASSERT_EQUAL_FATAL(archive_write_add_filter_gzip(a), ARCHIVE_OK);
-	CU_ASSERT_EQUAL_FATAL(archive_write_set_format_pax_restricted(a), ARCHIVE_OK);
-	CU_ASSERT_EQUAL_FATAL(archive_write_open_filename(a, path), ARCHIVE_OK);
-	for (; items->path; items++) {
-		struct archive_entry *e = archive_entry_new();
-
-		archive_entry_set_pathname(e, items->path);
-		archive_entry_set_filetype(e, items->text ? AE_IFREG : AE_IFDIR);
-		archive_entry_set_perm(e, items->mode);
-		archive_entry_set_size(e, items->text ? (la_int64_t)strlen(items->text) : 0);
-		CU_ASSERT_EQUAL(archive_write_header(a, e), ARCHIVE_OK);
-		if (items->text)
-			CU_ASSERT_EQUAL(archive_write_data(a, items->text, strlen(items->text)),
-				(la_ssize_t)strlen(items->text));
-		archive_entry_free(e);
-	}
-	CU_ASSERT_EQUAL(archive_write_close(a), ARCHIVE_OK);
-	archive_write_free(a);
-}
-
-/* version 2.1.0 with run.conf, which the fake service reads as it starts */
-static char *make_release(const struct fixture *f, const char *version, const char *run_conf)
-{
-	char *path = xasprintf("%s/artifact.tar.gz", f->dir);
-	const struct item items[] = {
-		{"web-2.1.0/", NULL, 0755},
-		{"web-2.1.0/bin/", NULL, 0755},
-		{"web-2.1.0/bin/web", "new program", 04755},
-		{"web-2.1.0/run.conf", run_conf, 0644},
-		{"web-2.1.0/version", version, 0644},
-		{"web-2.1.0/web.conf", "level=release\n", 0644},
-		{"web-2.1.0/data/", NULL, 0755},
-		{"web-2.1.0/only-new", "x", 0644},
-		{0},
-	};
-
-	write_release(path, items);
-	return path;
-}
-
-static void declare(const struct fixture *f, const char *extra)
-{
-	_cleanup_free_ char *text = xasprintf("managed_apps:\n"
-					      "  - id: web\n"
-					      "    service_driver: host_fake\n"
-					      "    service_options: {dir: %s, config: %s/app/run.conf}\n"
-					      "    binary_path: %s/app/\n"
-					      "    config_path: %s/app/web.conf\n"
-					      "    config_driver: host_fake\n"
-					      "    version_file: %s/app/version\n"
-					      "    preserve: [data/, logs]\n"
-					      "    timeout: 4s\n"
-					      "    health_check: {settle: 100ms}\n"
-					      "%s",
-		f->dir, f->dir, f->dir, f->dir, f->dir, extra);
-
-	fixture_write(f, "apps.d/web.yaml", text);
-}
-
-static void make_dir(const struct fixture *f, const char *name, mode_t mode)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
-
-	CU_ASSERT_EQUAL(mkdir(path, mode), 0);
-	CU_ASSERT_EQUAL(chmod(path, mode), 0);
-}
-
-/* App web 2.0.0 runs, with a config and data of its own. */
-static void install(struct fixture *f, const char *extra)
-{
-	fixture_init(f);
-	declare(f, extra);
-	make_dir(f, "app", 0750);
-	make_dir(f, "app/bin", 0755);
-	make_dir(f, "app/data", 0700);
-	fixture_write(f, "app/bin/web", "old program");
-	fixture_write(f, "app/run.conf", "ok\n");
-	fixture_write(f, "app/version", "2.0.0\n");
-	fixture_write(f, "app/web.conf", "level=mine\n");
-	fixture_write(f, "app/data/db", "what the app wrote");
-	fixture_set_state(f, "web", "running", 7);
-}
-
-static struct json_object *arguments(const char *version)
-{
-	struct json_object *args = json_object_new_object();
-
-	fleet_json_add_string(args, "version", version);
-	fleet_json_add_string(args, "artifactUrl", "https://artifacts.example/web.tar.gz?token=secret");
-	return args;
-}
-
-static const char *message_of(struct json_object *result)
-{
-	const char *text = fleet_json_string(result, "message");
-
-	return text ? text : "";
-}
-
-static void assert_file(const struct fixture *f, const char *name, const char *expected)
-{
-	_cleanup_free_ char *text = fixture_read(f, name);
-
-	if (!str_equal(text, expected)) {
-		printf("# %s is '%s', not '%s'\n", name, text ? text : "(absent)",
-			expected ? expected : "(absent)");
-		CU_FAIL("a file is not as it must be");
-	}
-}
-
-static mode_t mode_of(const struct fixture *f, const char *name)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
-	struct stat st;
-
-	return lstat(path, &st) < 0 ? 0 : st.st_mode & 07777;
-}
-
-static bool exists(const struct fixture *f, const char *name)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
-
-	return access(path, F_OK) == 0;
-}
-
-/* Old or new, whole, with what the app wrote; and nothing of an operation is left. */
-static void assert_whole(const struct fixture *f, bool updated)
-{
-	_cleanup_free_ char *staging = xasprintf("%s/state/staging", f->dir);
-	_cleanup_closedir_ DIR *dir = opendir(staging);
-	const struct dirent *entry;
-
-	assert_file(f, "app/bin/web", updated ? "new program" : "old program");
-	assert_file(f, "app/version", updated ? "2.1.0\n" : "2.0.0\n");
-	assert_file(f, "app/web.conf", "level=mine\n");
-	assert_file(f, "app/data/db", "what the app wrote");
-	CU_ASSERT_EQUAL(exists(f, "app/only-new"), updated);
-	CU_ASSERT_FALSE(exists(f, ".app.fleet/unpack"));
-	CU_ASSERT_FALSE(exists(f, ".app.fleet/new"));
-	CU_ASSERT_FALSE(exists(f, ".app.fleet/old"));
-	CU_ASSERT_FALSE(exists(f, ".app.fleet/left"));
-	CU_ASSERT_EQUAL(exists(f, ".app.fleet/previous"), updated);
-	while (dir && (entry = readdir(dir)))
-		CU_ASSERT_EQUAL(entry->d_name[0], '.');
-}
-
-static void assert_running(const struct fixture *f)
-{
-	_cleanup_free_ char *state = fixture_read(f, "web.state");
-
-	CU_ASSERT_PTR_NOT_NULL_FATAL(state);
-	CU_ASSERT_TRUE(str_starts(state, "running "));
-}
 
 static size_t count_events(const struct fixture *f)
 {
@@ -185,40 +20,35 @@ static size_t count_events(const struct fixture *f)
 	return n;
 }
 
-static void explain(struct json_object *result)
-{
-	printf("# %s\n", json_object_to_json_string(result));
-}
-
 static void test_update_succeeds(void)
 {
 	struct fixture f;
 	struct json_object *result;
 	_cleanup_free_ char *artifact = NULL;
 
-	install(&f, "");
-	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	lab_install(&f, "");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 	fixture_start(&f);
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	if (!fleet_json_bool(result, "success", false))
-		explain(result);
+		lab_explain(result);
 	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
-	CU_ASSERT_TRUE(str_starts(message_of(result), "Running, healthy, pid 1008, down "));
-	CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), "; no checksum"));
+	CU_ASSERT_TRUE(str_starts(lab_message(result), "Running, healthy, pid 1008, down "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "; no checksum"));
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "fromVersion"), "2.0.0");
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "toVersion"), "2.1.0");
 	CU_ASSERT_TRUE(fleet_json_bool(result, "appHealthy", false));
 	CU_ASSERT_TRUE(fleet_json_int(result, "downMs", -1) >= 0);
 	CU_ASSERT_EQUAL(fleet_json_int(result, "pid", 0), 1008);
-	assert_whole(&f, true);
-	assert_file(&f, "app/web.conf.release", "level=release\n");
-	assert_file(&f, ".app.fleet/previous/bin/web", "old program");
-	CU_ASSERT_FALSE(exists(&f, ".app.fleet/previous/data"));
-	CU_ASSERT_EQUAL(mode_of(&f, "app"), 0750);
-	CU_ASSERT_EQUAL(
-		mode_of(&f, "app/bin/web"), 0750); /* not setuid, and no more than the tree's own to others */
-	CU_ASSERT_EQUAL(mode_of(&f, "app/data"), 0700);
-	CU_ASSERT_EQUAL(mode_of(&f, ".app.fleet"), 0700);
+	lab_assert_whole(&f, true);
+	lab_assert_file(&f, "app/web.conf.release", "level=release\n");
+	lab_assert_file(&f, ".app.fleet/previous/bin/web", "old program");
+	CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet/previous/data"));
+	CU_ASSERT_EQUAL(lab_mode(&f, "app"), 0750);
+	CU_ASSERT_EQUAL(lab_mode(&f, "app/bin/web"),
+		0750); /* not setuid, and no more than the tree's own to others */
+	CU_ASSERT_EQUAL(lab_mode(&f, "app/data"), 0700);
+	CU_ASSERT_EQUAL(lab_mode(&f, ".app.fleet"), 0700);
 	{
 		_cleanup_free_ char *calls = fixture_read(&f, "web.calls");
 
@@ -236,30 +66,30 @@ static void test_rollback_returns(void)
 	struct json_object *result;
 	_cleanup_free_ char *artifact = NULL;
 
-	install(&f, "");
-	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	lab_install(&f, "");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 	fixture_start(&f);
 	result = fixture_run(&f, "rollback-app", NULL);
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "not-supported");
-	CU_ASSERT_FALSE(exists(&f, ".app.fleet"));
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	CU_ASSERT_TRUE_FATAL(fleet_json_bool(result, "success", false));
 	fixture_write(&f, "app/data/later", "written by the new one");
 	result = fixture_run(&f, "rollback-app", NULL);
 	if (!fleet_json_bool(result, "success", false))
-		explain(result);
+		lab_explain(result);
 	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "fromVersion"), "2.1.0");
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "toVersion"), "2.0.0");
-	assert_file(&f, "app/bin/web", "old program");
-	assert_file(&f, "app/web.conf", "level=mine\n");
-	assert_file(&f, "app/data/later", "written by the new one");
-	assert_file(&f, ".app.fleet/previous/bin/web", "new program");
+	lab_assert_file(&f, "app/bin/web", "old program");
+	lab_assert_file(&f, "app/web.conf", "level=mine\n");
+	lab_assert_file(&f, "app/data/later", "written by the new one");
+	lab_assert_file(&f, ".app.fleet/previous/bin/web", "new program");
 	/* and forth again */
 	result = fixture_run(&f, "rollback-app", NULL);
 	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
-	assert_file(&f, "app/bin/web", "new program");
-	assert_file(&f, "app/data/later", "written by the new one");
+	lab_assert_file(&f, "app/bin/web", "new program");
+	lab_assert_file(&f, "app/data/later", "written by the new one");
 	fixture_done(&f);
 }
 
@@ -278,23 +108,23 @@ static void test_unwell_release_rolls_back(void)
 		struct json_object *result;
 		_cleanup_free_ char *artifact = NULL;
 
-		install(&f, "");
-		f.artifact = artifact = make_release(&f, "2.1.0\n", cases[i].run_conf);
+		lab_install(&f, "");
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", cases[i].run_conf);
 		fixture_start(&f);
-		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
 		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), cases[i].code);
-		CU_ASSERT_TRUE(str_starts(message_of(result), cases[i].message));
+		CU_ASSERT_TRUE(str_starts(lab_message(result), cases[i].message));
 		CU_ASSERT_PTR_NOT_NULL(
-			strstr(message_of(result), ". Rolled back: 2.0.0 is Running, healthy"));
-		if (!strstr(message_of(result), "Rolled back"))
-			explain(result);
+			strstr(lab_message(result), ". Rolled back: 2.0.0 is Running, healthy"));
+		if (!strstr(lab_message(result), "Rolled back"))
+			lab_explain(result);
 		CU_ASSERT_TRUE(fleet_json_bool(result, "rolledBack", false));
 		CU_ASSERT_TRUE(fleet_json_bool(result, "appHealthy", false));
 		CU_ASSERT_PTR_NOT_NULL(fleet_json_array(result, "logLines"));
-		assert_whole(&f, false);
-		assert_running(&f);
-		CU_ASSERT_FALSE(exists(&f, ".app.fleet"));
+		lab_assert_whole(&f, false);
+		lab_assert_running(&f);
+		CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet"));
 		fixture_done(&f);
 	}
 }
@@ -317,21 +147,21 @@ static void test_refused_before_anything(void)
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
 		struct fixture f;
-		struct json_object *result, *args = arguments(cases[i].version);
+		struct json_object *result, *args = lab_arguments(cases[i].version);
 		_cleanup_free_ char *artifact = NULL, *calls = NULL;
 
-		install(&f, cases[i].extra);
-		f.artifact = artifact = make_release(&f, cases[i].release_version, "ok\n");
+		lab_install(&f, cases[i].extra);
+		f.artifact = artifact = lab_make_release(&f, cases[i].release_version, "ok\n");
 		fleet_json_add_string(args, "sha256", cases[i].sha256);
 		fixture_start(&f);
 		result = fixture_run(&f, "update-app", args);
 		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
 		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), cases[i].code);
-		CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), cases[i].message));
-		if (!strstr(message_of(result), cases[i].message))
-			explain(result);
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), cases[i].message));
+		if (!strstr(lab_message(result), cases[i].message))
+			lab_explain(result);
 		CU_ASSERT_EQUAL(f.fetches, cases[i].fetched);
-		assert_whole(&f, false);
+		lab_assert_whole(&f, false);
 		calls = fixture_read(&f, "web.calls");
 		CU_ASSERT_PTR_NULL(calls);
 		fixture_done(&f);
@@ -343,12 +173,12 @@ static void test_download_fails(void)
 	struct fixture f;
 	struct json_object *result;
 
-	install(&f, "");
+	lab_install(&f, "");
 	fixture_start(&f);
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "download-failed");
-	CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), "404 Not Found"));
-	assert_whole(&f, false);
+	CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "404 Not Found"));
+	lab_assert_whole(&f, false);
 	fixture_done(&f);
 }
 
@@ -364,7 +194,7 @@ static void test_one_file_is_a_program(void)
 		struct fixture f;
 		struct json_object *result;
 		_cleanup_free_ char *artifact = NULL, *text = NULL, *path = NULL;
-		static const struct item items[] = {
+		static const struct lab_item items[] = {
 			{"web-2/README", "read me", 0644}, {"web-2/web.bin", "crash=no new", 0755}, {0}};
 
 		fixture_init(&f);
@@ -385,19 +215,19 @@ static void test_one_file_is_a_program(void)
 		if (cases[i].plain)
 			fixture_write(&f, "artifact", cases[i].crash ? "crash=yes" : "crash=no new");
 		else
-			write_release(artifact, items);
+			lab_write_release(artifact, items);
 		fixture_start(&f);
-		result = fixture_run(&f, "update-app", arguments("2"));
+		result = fixture_run(&f, "update-app", lab_arguments("2"));
 		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), !cases[i].crash);
 		if (fleet_json_bool(result, "success", false) == cases[i].crash)
-			explain(result);
-		assert_file(&f, "web.bin", cases[i].crash ? "old" : "crash=no new");
-		assert_file(&f, ".web.bin.fleet/previous", cases[i].crash ? NULL : "old");
-		CU_ASSERT_EQUAL(mode_of(&f, "web.bin"), 0711);
+			lab_explain(result);
+		lab_assert_file(&f, "web.bin", cases[i].crash ? "old" : "crash=no new");
+		lab_assert_file(&f, ".web.bin.fleet/previous", cases[i].crash ? NULL : "old");
+		CU_ASSERT_EQUAL(lab_mode(&f, "web.bin"), 0711);
 		if (!cases[i].crash) {
 			result = fixture_run(&f, "rollback-app", NULL);
 			CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
-			assert_file(&f, "web.bin", "old");
+			lab_assert_file(&f, "web.bin", "old");
 		}
 		fixture_done(&f);
 	}
@@ -411,7 +241,7 @@ static void test_apps_of_one_tree_go_together(void)
 		struct json_object *result;
 		_cleanup_free_ char *artifact = NULL, *extra = NULL, *calls = NULL, *state = NULL;
 
-		install(&f, "");
+		lab_install(&f, "");
 		extra = xasprintf("  - id: twin\n"
 				  "    service_driver: host_fake\n"
 				  "    service_options: {dir: %s, config: %s/app/only-new%s}\n"
@@ -424,24 +254,24 @@ static void test_apps_of_one_tree_go_together(void)
 				  "    binary_path: %s/app\n",
 			f.dir, f.dir, crash ? ", at: start, act: crash" : "", f.dir, f.dir, f.dir, f.dir);
 		fixture_write(&f, "once", "");
-		declare(&f, extra);
+		lab_declare(&f, extra);
 		fixture_set_state(&f, "twin", "running", 3);
 		fixture_set_state(&f, "idle", "stopped", 3);
-		f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 		fixture_start(&f);
-		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), !crash);
 		if (fleet_json_bool(result, "success", false) != !crash)
-			explain(result);
+			lab_explain(result);
 		if (crash)
-			CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), "twin"));
-		assert_whole(&f, !crash);
-		assert_running(&f);
+			CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "twin"));
+		lab_assert_whole(&f, !crash);
+		lab_assert_running(&f);
 		calls = fixture_read(&f, "twin.calls");
 		CU_ASSERT_TRUE(str_starts(calls, "stop\nstart\n"));
 		state = fixture_read(&f, "twin.state");
 		CU_ASSERT_TRUE(str_starts(state, "running "));
-		CU_ASSERT_FALSE(exists(&f, "idle.calls"));
+		CU_ASSERT_FALSE(lab_exists(&f, "idle.calls"));
 		fixture_done(&f);
 	}
 }
@@ -452,16 +282,16 @@ static void test_stopped_app_stays_stopped(void)
 	struct json_object *result;
 	_cleanup_free_ char *artifact = NULL;
 
-	install(&f, "");
+	lab_install(&f, "");
 	fixture_set_state(&f, "web", "stopped", 7);
-	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 	fixture_start(&f);
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
 	CU_ASSERT_FALSE(fleet_json_bool(result, "verified", true));
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "appStatus"), "stopped");
-	assert_whole(&f, true);
-	CU_ASSERT_FALSE(exists(&f, "web.calls"));
+	lab_assert_whole(&f, true);
+	CU_ASSERT_FALSE(lab_exists(&f, "web.calls"));
 	fixture_done(&f);
 }
 
@@ -471,12 +301,12 @@ static void test_nothing_kept_where_the_admin_says_so(void)
 	struct json_object *result;
 	_cleanup_free_ char *artifact = NULL;
 
-	install(&f, "    keep_previous: false\n");
-	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	lab_install(&f, "    keep_previous: false\n");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 	fixture_start(&f);
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
-	CU_ASSERT_FALSE(exists(&f, ".app.fleet"));
+	CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet"));
 	fixture_done(&f);
 }
 
@@ -487,17 +317,17 @@ static void test_place_that_is_no_place(void)
 	struct json_object *result;
 	_cleanup_free_ char *from = NULL, *to = NULL;
 
-	install(&f, "");
+	lab_install(&f, "");
 	from = xasprintf("%s/app", f.dir);
 	to = xasprintf("%s/app-2.0", f.dir);
 	CU_ASSERT_EQUAL(rename(from, to), 0);
 	fixture_start(&f);
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "not-supported");
 	CU_ASSERT_EQUAL(symlink("app-2.0", from), 0);
-	result = fixture_run(&f, "update-app", arguments("2.1.0"));
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "not-supported");
-	CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), "is a link"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "is a link"));
 	CU_ASSERT_EQUAL(f.fetches, 0);
 	fixture_done(&f);
 }
@@ -528,7 +358,7 @@ static void test_declared_health_decides(void)
 		struct json_object *result;
 		_cleanup_free_ char *artifact = NULL, *text = NULL;
 
-		install(&f, "");
+		lab_install(&f, "");
 		text = xasprintf("managed_apps:\n"
 				 "  - id: web\n"
 				 "    service_driver: host_fake\n"
@@ -541,17 +371,17 @@ static void test_declared_health_decides(void)
 				 "    health_check: {%s, timeout: 700ms, settle: 0}\n",
 			f.dir, f.dir, f.dir, f.dir, f.dir, cases[i].check);
 		fixture_write(&f, "apps.d/web.yaml", text);
-		f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 		f.probe = cases[i].probe;
 		fixture_start(&f);
-		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), cases[i].success);
-		CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), cases[i].message));
-		if (!strstr(message_of(result), cases[i].message))
-			explain(result);
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), cases[i].message));
+		if (!strstr(lab_message(result), cases[i].message))
+			lab_explain(result);
 		CU_ASSERT_TRUE(f.probes > 0);
-		assert_whole(&f, cases[i].success);
-		assert_running(&f);
+		lab_assert_whole(&f, cases[i].success);
+		lab_assert_running(&f);
 		fixture_done(&f);
 	}
 }
@@ -565,19 +395,20 @@ static void test_download_outlives_connections(void)
 	struct fixture f;
 	struct json_object *result;
 	_cleanup_free_ char *artifact = NULL, *extra = NULL;
-	_cleanup_json_ struct json_object *payload = fixture_command("update-app", "web", arguments("2.1.0")),
+	_cleanup_json_ struct json_object *payload = fixture_command(
+						  "update-app", "web", lab_arguments("2.1.0")),
 					  *other = NULL, *fetch = NULL, *again = NULL;
 
-	install(&f, "");
+	lab_install(&f, "");
 	extra = xasprintf("  - id: other\n"
 			  "    service_driver: host_fake\n"
 			  "    service_options: {dir: %s, config: %s/none}\n"
 			  "    timeout: 4s\n"
 			  "    health_check: {settle: 0}\n",
 		f.dir, f.dir);
-	declare(&f, extra);
+	lab_declare(&f, extra);
 	fixture_set_state(&f, "other", "running", 1);
-	f.artifact = artifact = make_release(&f, "2.1.0\n", "ok\n");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
 	f.ignore_fetch = true;
 	fixture_start(&f);
 	fixture_send_command(&f, payload);
@@ -597,7 +428,7 @@ static void test_download_outlives_connections(void)
 	result = fixture_result(&f, fleet_json_string(payload, "commandId"));
 	CU_ASSERT_TRUE(result && fleet_json_bool(result, "success", false));
 	CU_ASSERT_EQUAL(f.fetches, 2);
-	assert_whole(&f, true);
+	lab_assert_whole(&f, true);
 	fixture_done(&f);
 }
 
@@ -635,17 +466,17 @@ static void die_once(enum cut_kind kind, const char *step, bool host)
 	_cleanup_json_ struct json_object *payload = NULL;
 	bool success, updated;
 
-	install(&f, "");
-	f.artifact = artifact = make_release(&f, "2.1.0\n", kind == CUT_UNWELL ? "crash=yes\n" : "ok\n");
+	lab_install(&f, "");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", kind == CUT_UNWELL ? "crash=yes\n" : "ok\n");
 	f.die_at = step;
 	f.die_host = host;
 	fixture_start(&f);
 	if (kind == CUT_ROLLBACK) {
-		result = fixture_run(&f, "update-app", arguments("2.1.0"));
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
 		CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
 	}
 	payload = kind == CUT_ROLLBACK ? fixture_command("rollback-app", "web", NULL)
-				       : fixture_command("update-app", "web", arguments("2.1.0"));
+				       : fixture_command("update-app", "web", lab_arguments("2.1.0"));
 	fixture_write(&f, "once", "");
 	fixture_send_command(&f, payload);
 	if (host) {
@@ -656,24 +487,24 @@ static void die_once(enum cut_kind kind, const char *step, bool host)
 	}
 	result = fixture_result(&f, fleet_json_string(payload, "commandId"));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(result);
-	CU_ASSERT_FALSE(exists(&f, "once")); /* it did die there */
+	CU_ASSERT_FALSE(lab_exists(&f, "once")); /* it did die there */
 	success = fleet_json_bool(result, "success", false);
 	updated = kind == CUT_ROLLBACK ? !success : success;
 	if (kind == CUT_UNWELL)
 		CU_ASSERT_FALSE(success);
-	if (exists(&f, "once") || (kind == CUT_UNWELL && success))
+	if (lab_exists(&f, "once") || (kind == CUT_UNWELL && success))
 		printf("# at %s, %s: %s\n", step, host ? "host" : "operation",
 			json_object_to_json_string(result));
 	if (kind == CUT_ROLLBACK) { /* the kept one is the other */
-		assert_file(&f, "app/bin/web", updated ? "new program" : "old program");
-		assert_file(&f, "app/web.conf", "level=mine\n");
-		assert_file(&f, "app/data/db", "what the app wrote");
-		assert_file(&f, ".app.fleet/previous/bin/web", updated ? "old program" : "new program");
-		CU_ASSERT_FALSE(exists(&f, ".app.fleet/new"));
+		lab_assert_file(&f, "app/bin/web", updated ? "new program" : "old program");
+		lab_assert_file(&f, "app/web.conf", "level=mine\n");
+		lab_assert_file(&f, "app/data/db", "what the app wrote");
+		lab_assert_file(&f, ".app.fleet/previous/bin/web", updated ? "old program" : "new program");
+		CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet/new"));
 	} else {
-		assert_whole(&f, updated);
+		lab_assert_whole(&f, updated);
 	}
-	assert_running(&f);
+	lab_assert_running(&f);
 	CU_ASSERT_TRUE(fleet_json_bool(result, "appHealthy", false));
 	if (CU_get_number_of_failures() > 0 && !fleet_json_bool(result, "appHealthy", false))
 		printf("# at %s, %s: %s\n", step, host ? "host" : "operation",

@@ -38,6 +38,8 @@ static const char help[] =
 	"]\n"
 	"  --dev               for developers: keys are not pinned across runs\n"
 	"  --log-level LEVEL   error, warn, info or debug [info]\n"
+	"  --recover-files     only bring what an interrupted update left half renamed to one of its ends; "
+	"for boot\n"
 	"  --help, --version\n"
 	"\n"
 	"SIGHUP reads the declared apps and the drivers again; SIGTERM lets what runs finish, then ends.\n";
@@ -46,7 +48,7 @@ struct flags {
 	const char *env_file, *agent_id, *apps_dir, *driver_dir, *state_dir, *console_pub, *socket_path,
 		*log_level, *trusted_keys;
 	long socket_fd, peer_uid;
-	bool dev;
+	bool dev, recover_files;
 };
 
 static int parse_number(const char *flag, const char *text, long *ret, struct fleet_error *err)
@@ -75,6 +77,7 @@ static int parse_flags(int argc, char **argv, struct flags *f, struct fleet_erro
 		DEV,
 		LOG_LEVEL,
 		TRUSTED_KEYS,
+		RECOVER_FILES,
 		HELP,
 		SHOW_VERSION
 	};
@@ -88,7 +91,8 @@ static int parse_flags(int argc, char **argv, struct flags *f, struct fleet_erro
 		{"socket-fd", required_argument, NULL, SOCKET_FD},
 		{"peer-uid", required_argument, NULL, PEER_UID}, {"dev", no_argument, NULL, DEV},
 		{"log-level", required_argument, NULL, LOG_LEVEL},
-		{"trusted-keys", required_argument, NULL, TRUSTED_KEYS}, {"help", no_argument, NULL, HELP},
+		{"trusted-keys", required_argument, NULL, TRUSTED_KEYS},
+		{"recover-files", no_argument, NULL, RECOVER_FILES}, {"help", no_argument, NULL, HELP},
 		{"version", no_argument, NULL, SHOW_VERSION}, {0}};
 	const char **const texts[] = {[ENV_FILE - 256] = &f->env_file,
 		[AGENT_ID - 256] = &f->agent_id,
@@ -115,6 +119,8 @@ static int parse_flags(int argc, char **argv, struct flags *f, struct fleet_erro
 			f->dev = true;
 		else if (c == TRUSTED_KEYS)
 			f->trusted_keys = optarg;
+		else if (c == RECOVER_FILES)
+			f->recover_files = true;
 		else if (c == '?')
 			r = fleet_error_set(err, -EINVAL,
 				"'%s' is no option, or lacks its value (see --help)", argv[optind - 1]);
@@ -256,6 +262,7 @@ int host_config_parse(int argc, char **argv, struct host_config *ret, struct fle
 	c.socket_fd = (int)f.socket_fd;
 	c.peer_uid = choose_peer(&f);
 	c.dev = f.dev;
+	c.recover_files = f.recover_files;
 	c.notify_socket = xstrdup(getenv("NOTIFY_SOCKET"));
 	(void)unsetenv("NOTIFY_SOCKET"); /* ours alone */
 	*ret = c;

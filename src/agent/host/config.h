@@ -15,6 +15,7 @@ struct host_config {
 	int socket_fd;       /* one connection that is there already, -1 none */
 	uid_t peer_uid;      /* the agent's; root and ourselves may connect as well */
 	bool dev;
+	bool recover_files; /* put trees in order and end */
 	enum fleet_log_level log_level;
 };
 

@@ -179,7 +179,7 @@ static int run(struct host *h, struct fleet_error *err)
 	return r;
 }
 
-int host_run(const struct host_config *config)
+static int run_host(const struct host_config *config)
 {
 	struct host h = {.config = config, .lock_fd = -1};
 	struct fleet_error err = FLEET_ERROR_INIT;
@@ -216,4 +216,31 @@ int host_run(const struct host_config *config)
 	if (h.lock_fd >= 0)
 		(void)close(h.lock_fd);
 	return r < 0 ? 1 : 0;
+}
+
+static int run_recovery(const struct host_config *config)
+{
+	struct host h = {.config = config, .lock_fd = -1};
+	_cleanup_free_ char *path = xasprintf("%s/ledger", config->state_dir);
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = 1;
+
+	(void)umask(077);
+	if (access(path, F_OK) < 0)
+		return 0; /* nothing was ever done here */
+	if (lock_state(&h, &err) < 0 || ledger_open(path, &h.ledger, &err) < 0)
+		log_error("%s", err.message);
+	else
+		r = recover_files(h.ledger);
+	ledger_close(h.ledger);
+	if (h.lock_fd >= 0)
+		(void)close(h.lock_fd);
+	return r;
+}
+
+int host_run(const struct host_config *config)
+{
+	if (config->recover_files)
+		return run_recovery(config);
+	return run_host(config);
 }

@@ -51,6 +51,8 @@ struct host {
 
 /* The whole life of the program; returns its exit status. */
 int host_run(const struct host_config *config);
+/* recover_files.c: 0, or 1 where something stays to be looked at; said in the log. */
+int recover_files(const struct ledger *ledger);
 /* Ends once nothing runs any more. */
 void host_stop(struct host *h, const char *why);
 void host_end_if_idle(struct host *h);
