@@ -670,7 +670,7 @@ static void try_real_edit(const struct fleet_buffer *old, const char *path, cons
 		(void)try_lines_differ(old, &new, &gone, &came);
 		good = try_says_what_was_asked(old->data, old->len, new.data, new.len, &edit, 1) &&
 		       (!value || there ? gone >= 1 && came <= gone
-					: gone <= 1u + !ended && came == gone + 1);
+					: gone <= 1u + !ended && came >= 1 && came <= gone + 1);
 		oracle_add(&real.oracle, old, &new, &edit);
 		real.edits++;
 	}

@@ -88,7 +88,10 @@ def apply(root, path, kind, value):
             at[part] = None
         up, name = at, part
     if kind is not None:
+        old = up[name]
         up[name] = wanted(kind, value)
+        if isinstance(old, tuple) and not old[0].startswith("tag:yaml.org,2002:"):
+            up[name] = (old[0], up[name][1])  # a program's own tag stays
     elif up is not root:
         del up[name]
 
