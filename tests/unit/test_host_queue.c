@@ -33,6 +33,9 @@ static void test_one_at_a_time_per_key(void)
 	add(&q, "c", "2", false);
 	add(&q, "d", "", false);
 	CU_ASSERT_STRING_EQUAL(startable(&q), "acd");
+	CU_ASSERT_TRUE(queue_holds(&q, "a", "key 1"));
+	CU_ASSERT_FALSE(queue_holds(&q, "a", "key 2"));
+	CU_ASSERT_FALSE(queue_holds(&q, "b", "key 1")); /* it waits */
 	CU_ASSERT_EQUAL(queue_position(&q, "b"), 1);
 	CU_ASSERT_EQUAL(queue_position(&q, "x"), -1);
 	queue_remove(&q, "x");

@@ -287,12 +287,30 @@ static void enqueue(struct host *h, struct json_object *payload, bool first)
 	queue_add(&h->queue, fleet_json_string(payload, "commandId"), keys, count, first);
 }
 
+/* What happens now to the services that it holds is its doing. */
+static void forgive(struct host *h, const char *command_id)
+{
+	for (size_t i = 0; i < h->apps.count; i++) {
+		_cleanup_free_ char *key = app_service_key(h->apps.items[i]);
+
+		if (queue_holds(&h->queue, command_id, key))
+			status_forgive(h->status, h->apps.items[i]->id);
+	}
+}
+
+void commands_forgive(struct host *h)
+{
+	for (const struct operation *o = h->operations; o; o = o->next)
+		forgive(h, o->id);
+}
+
 static void on_ended(struct child *c, const char *how, void *arg)
 {
 	struct host *h = arg;
 	struct operation *o = find_operation(h, c);
 	const struct ledger_entry *e = ledger_find(h->ledger, o->id);
 
+	forgive(h, o->id);
 	queue_remove(&h->queue, o->id);
 	if (e && e->state != LEDGER_ENDED) {
 		log_error("the operation of command %s %s before it had a result", o->id, how);
@@ -353,6 +371,7 @@ static int start_child(
 	o->payload = json_object_get(payload);
 	o->next = h->operations;
 	h->operations = o;
+	forgive(h, o->id);
 	return 0;
 }
 

@@ -109,6 +109,19 @@ static void on_status(const char *ref_id, uint64_t asker, struct json_object *ap
 	peers_send(arg, asker, frame);
 }
 
+static void on_look(void *arg)
+{
+	commands_forgive(arg);
+}
+
+static void on_outside_fleet(const char *app_id, const char *text, void *arg)
+{
+	log_info("%s", text);
+	commands_event(arg, "restart", app_id, NULL, "%s", text);
+}
+
+static const struct status_watcher watcher = {.begins = on_look, .outside_fleet = on_outside_fleet};
+
 /* ---- start ---- */
 
 /* One host to a state directory. A host that died may have left a child that holds the lock for a moment yet.
@@ -170,6 +183,7 @@ static int run(struct host *h, struct fleet_error *err)
 	if (r >= 0) {
 		notify(h, "READY=1\nSTATUS=Ready");
 		commands_start(h);
+		status_watch(h->status, &watcher);
 		malloc_trim(0);
 		if (event_base_dispatch(h->base) < 0)
 			r = fleet_error_set(err, -EIO, "the event loop failed");

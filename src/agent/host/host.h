@@ -17,10 +17,10 @@
 #include "agent/host/status.h"
 
 #define HOST_PEERS_MAX      16
-#define HOST_OPERATIONS_MAX 16 /* at a time */
-#define HOST_QUERIES_MAX    16 /* at a time */
+#define HOST_OPERATIONS_MAX 16   /* at a time */
+#define HOST_QUERIES_MAX    16   /* at a time */
 #define HOST_QUERY_MS       8000 /* the console waits a little longer */
-#define HOST_RECOVERIES_MAX 3  /* of one command, then it is told that nothing could be found out */
+#define HOST_RECOVERIES_MAX 3    /* of one command, then it is told that nothing could be found out */
 
 struct peer;
 struct operation;
@@ -71,6 +71,8 @@ void peers_describe(struct host *h);
 void commands_start(struct host *h);
 void commands_free(struct host *h);
 bool commands_idle(const struct host *h);
+/* Tells status which apps a command works on right now. */
+void commands_forgive(struct host *h);
 /* A `command` frame. */
 void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame);
 /* A `stored` frame. */

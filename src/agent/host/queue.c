@@ -91,6 +91,19 @@ void queue_set_waiting(struct queue *q, const char *command_id, bool waiting)
 	}
 }
 
+bool queue_holds(const struct queue *q, const char *command_id, const char *key)
+{
+	for (const struct queue_item *item = q->first; item; item = item->next) {
+		if (!item->running || strcmp(item->command_id, command_id) != 0)
+			continue;
+		for (size_t i = 0; i < item->key_count; i++) {
+			if (strcmp(item->keys[i], key) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 void queue_remove(struct queue *q, const char *command_id)
 {
 	for (struct queue_item **at = &q->first; *at; at = &(*at)->next) {

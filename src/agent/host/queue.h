@@ -28,6 +28,8 @@ struct queue_item *queue_next(struct queue *q);
 /* A running one waits for something outside (a download): it keeps its keys, but not its place among those
  * that run; and no longer. */
 void queue_set_waiting(struct queue *q, const char *command_id, bool waiting);
+/* Does this one, running, hold the key? */
+bool queue_holds(const struct queue *q, const char *command_id, const char *key);
 /* It ended, or will not run. Unknown ids are fine. */
 void queue_remove(struct queue *q, const char *command_id);
 /* How many stand before it that hold a key of its; -1: not in the queue. */

@@ -1,5 +1,6 @@
 #include "agent/host/status.h"
 #include "agent/host/child.h"
+#include "agent/host/outside.h"
 #include "agent/host/status_child.h"
 #include "fleet/clock.h"
 #include "fleet/limits.h"
@@ -23,7 +24,9 @@ struct status {
 	const struct op_env *env;
 	void (*answer)(const char *ref_id, uint64_t asker, struct json_object *apps, void *arg);
 	void *arg;
-	struct event *deadline;
+	const struct status_watcher *watcher; /* NULL: none yet */
+	struct outside *outside;
+	struct event *deadline, *every;
 
 	struct waiting now[WAITING_MAX], next[WAITING_MAX];
 	size_t now_count, next_count;
@@ -93,6 +96,27 @@ static void remember_version(struct status *s, struct json_object *message)
 	v->version = xstrdup(fleet_json_string(message, "version"));
 }
 
+/* What the child says besides is for us. */
+static void compare_with_before(struct status *s, struct json_object *app)
+{
+	const char *id = fleet_json_string(app, "id");
+	_cleanup_free_ char *text =
+		outside_look(s->outside, app, fleet_json_string(app, "why"), fleet_clock_wall_ms());
+
+	if (text && s->watcher)
+		s->watcher->outside_fleet(id, text, s->arg);
+	json_object_object_del(app, "instance");
+	json_object_object_del(app, "why");
+}
+
+static void look_again_later(struct status *s)
+{
+	const struct timeval wait = {.tv_sec = STATUS_EVERY_MS / 1000};
+
+	if (s->watcher && event_add(s->every, &wait) < 0)
+		abort(); /* out of memory */
+}
+
 /* ---- one answer ---- */
 
 static void finish(struct status *s)
@@ -109,6 +133,7 @@ static void finish(struct status *s)
 
 			app = status_unknown(s->ids[i], why);
 		}
+		compare_with_before(s, app);
 		add_health_since(s, app);
 		json_object_array_add(apps, app);
 		free(s->ids[i]);
@@ -128,6 +153,8 @@ static void finish(struct status *s)
 	s->now_count = 0;
 	if (s->next_count > 0)
 		start(s);
+	else
+		look_again_later(s);
 }
 
 static void on_message(struct child *c FLEET_UNUSED, struct json_object *message, void *arg)
@@ -137,6 +164,9 @@ static void on_message(struct child *c FLEET_UNUSED, struct json_object *message
 
 	if (app && fleet_json_string(app, "id"))
 		fleet_json_add(s->told, fleet_json_string(app, "id"), json_object_get(app));
+	else if (fleet_json_string(message, "why") && fleet_json_string(message, "id") &&
+		 (app = fleet_json_object(s->told, fleet_json_string(message, "id"))))
+		fleet_json_add_string(app, "why", fleet_json_string(message, "why"));
 	else
 		remember_version(s, message);
 }
@@ -181,8 +211,11 @@ static bool has_driver(const struct status *s, const char *driver)
 
 static void ask_driver(struct status *s, const char *driver)
 {
-	struct status_order order = {
-		.env = s->env, .driver = driver, .versions = s->versions, .version_count = s->version_count};
+	struct status_order order = {.env = s->env,
+		.driver = driver,
+		.versions = s->versions,
+		.version_count = s->version_count,
+		.outside = s->outside};
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct child *c = NULL;
 
@@ -205,6 +238,9 @@ static void start(struct status *s)
 	s->now_count = s->next_count;
 	s->next_count = 0;
 	s->expired = false;
+	outside_begin(s->outside);
+	if (s->watcher)
+		s->watcher->begins(s->arg);
 	s->told = json_object_new_object();
 	s->ids = xcalloc(apps->count, sizeof(*s->ids));
 	s->id_drivers = xcalloc(apps->count, sizeof(*s->id_drivers));
@@ -235,6 +271,25 @@ void status_request(struct status *s, const char *ref_id, uint64_t asker)
 		start(s);
 }
 
+static void on_every(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, void *arg)
+{
+	struct status *s = arg;
+
+	if (!s->told)
+		start(s);
+}
+
+void status_watch(struct status *s, const struct status_watcher *watcher)
+{
+	s->watcher = watcher;
+	look_again_later(s);
+}
+
+void status_forgive(struct status *s, const char *app_id)
+{
+	outside_forgive(s->outside, app_id);
+}
+
 struct status *status_new(struct event_base *base, const struct op_env *env,
 	void (*answer)(const char *ref_id, uint64_t asker, struct json_object *apps, void *arg), void *arg)
 {
@@ -244,8 +299,10 @@ struct status *status_new(struct event_base *base, const struct op_env *env,
 	s->env = env;
 	s->answer = answer;
 	s->arg = arg;
+	s->outside = outside_new();
 	s->deadline = evtimer_new(base, on_deadline, s);
-	if (!s->deadline)
+	s->every = evtimer_new(base, on_every, s);
+	if (!s->deadline || !s->every)
 		abort(); /* out of memory */
 	return s;
 }
@@ -275,5 +332,7 @@ void status_free(struct status *s)
 	free(s->versions);
 	json_object_put(s->told);
 	event_free(s->deadline);
+	event_free(s->every);
+	outside_free(s->outside);
 	free(s);
 }

@@ -2,15 +2,19 @@
 #include "driver/safe_file.h"
 #include "agent/host/service.h"
 #include "agent/host/version.h"
+#include "fleet/buffer.h"
 #include "fleet/clock.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
+
+#define REASON_CALL_MS 1500 /* for the log of an app that is not as it was */
 
 struct asking {
 	const struct status_order *order;
 	int fd;
 	const struct app **apps;
 	struct driver_status *status; /* of each app; state unknown until told */
+	int64_t *news_since_ms;       /* of each app; 0: it is as it was */
 	size_t count;
 };
 
@@ -131,10 +135,37 @@ static void tell(size_t index, const struct driver_status *status, const struct 
 		fleet_json_add_string(json, "message", text);
 	add_files(json, app);
 	add_version(json, a, app, status);
+	fleet_json_add_string(json, "instance", *status->instance ? status->instance : NULL);
+	if (!outside_is_news(a->order->outside, json, &a->news_since_ms[index]))
+		a->news_since_ms[index] = 0;
 	send_app(a, json);
 }
 
-/* Last, when every app's status is told: what may take a while. */
+/* When every app's status is told: what may take a while. */
+static void find_reasons(struct asking *a)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		_cleanup_buffer_ struct fleet_buffer text = FLEET_BUFFER_INIT;
+		_cleanup_free_ char *state_dir = NULL, *why = NULL;
+		_cleanup_json_ struct json_object *message = NULL;
+		struct driver_call call;
+
+		if (a->news_since_ms[i] == 0 ||
+			service_call(a->order->env, a->apps[i], fleet_clock_monotonic_ms() + REASON_CALL_MS,
+				&call, &state_dir, NULL) < 0 ||
+			driver_service_logs(
+				&call, FLEET_DRIVER_LOG_LINES_MAX, a->news_since_ms[i], &text, NULL) < 0 ||
+			!text.data || !(why = outside_reason(text.data)))
+			continue; /* then the status alone is told */
+		message = json_object_new_object();
+		fleet_json_add_string(message, "id", a->apps[i]->id);
+		fleet_json_add_string(message, "why", why);
+		if (op_send(a->fd, message) < 0)
+			return;
+	}
+}
+
+/* Last. */
 static void find_versions(struct asking *a)
 {
 	for (size_t i = 0; i < a->count; i++) {
@@ -169,6 +200,7 @@ int status_child_run(int fd, void *order)
 
 	a.apps = xcalloc(apps->count, sizeof(*a.apps));
 	a.status = xcalloc(apps->count, sizeof(*a.status));
+	a.news_since_ms = xcalloc(apps->count, sizeof(*a.news_since_ms));
 	for (size_t i = 0; i < apps->count; i++) {
 		const struct app *app = apps->items[i];
 		struct fleet_error err = FLEET_ERROR_INIT;
@@ -185,6 +217,7 @@ int status_child_run(int fd, void *order)
 	a.count = n;
 	if (n > 0)
 		driver_service_status_all(calls, n, tell, &a);
+	find_reasons(&a);
 	find_versions(&a);
 	for (size_t i = 0; i < apps->count; i++)
 		free(dirs[i]);
@@ -192,5 +225,6 @@ int status_child_run(int fd, void *order)
 	free(calls);
 	free(a.apps);
 	free(a.status);
+	free(a.news_since_ms);
 	return 0;
 }
