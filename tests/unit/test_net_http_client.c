@@ -17,21 +17,33 @@ static struct {
 	struct fleet_error err;
 } t;
 
-static void start_process(void (*run)(int listening, const void *arg), const void *arg)
+static void forked(void (*run)(int fd, const void *arg), int fd, const void *arg)
 {
-	_cleanup_close_ int listening = -1;
-
-	memset(&t, 0, sizeof(t));
-	listening = raw_listen(&t.port);
-	(void)snprintf(t.base, sizeof(t.base), "http://127.0.0.1:%u", t.port);
 	(void)fflush(NULL);
 	t.pid = fork();
 	if (t.pid < 0)
 		abort();
 	if (t.pid == 0) {
-		run(listening, arg);
+		run(fd, arg);
 		_exit(0);
 	}
+}
+
+static void listens(uint16_t port)
+{
+	t.port = port;
+	(void)snprintf(t.base, sizeof(t.base), "http://127.0.0.1:%u", port);
+}
+
+static void start_process(void (*run)(int listening, const void *arg), const void *arg)
+{
+	_cleanup_close_ int listening = -1;
+	uint16_t port;
+
+	memset(&t, 0, sizeof(t));
+	listening = raw_listen(&port);
+	listens(port);
+	forked(run, listening, arg);
 }
 
 static void client_new(int64_t timeout_ms)
@@ -124,30 +136,36 @@ static const struct fleet_http_route routes[] = {
 	{0},
 };
 
-static void run_ours(int listening, const void *arg)
+/* On a port of the kernel's choice, which it says to fd. */
+static void run_ours(int fd, const void *arg FLEET_UNUSED)
 {
-	struct fleet_http_options options = {.address = "127.0.0.1", .routes = routes, .port = t.port};
+	struct fleet_http_options options = {.address = "127.0.0.1", .routes = routes};
 	struct fleet_http_server *server;
+	uint16_t port;
 
-	(void)arg;
-	(void)close(listening); /* its port is ours; SO_REUSEADDR lets us have it at once */
 	server_base = event_base_new();
 	if (fleet_http_server_new(server_base, &options, &server, NULL) < 0)
+		_exit(1);
+	port = fleet_http_server_port(server);
+	if (write(fd, &port, sizeof(port)) != sizeof(port))
 		_exit(1);
 	(void)event_base_dispatch(server_base);
 }
 
 static void start_ours(void)
 {
-	const int64_t until = fleet_clock_monotonic_ms() + RAW_DEADLINE_MS;
+	uint16_t port = 0;
+	int fds[2];
 
-	start_process(run_ours, "");
+	memset(&t, 0, sizeof(t));
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		abort();
+	forked(run_ours, fds[1], NULL);
+	(void)close(fds[1]);
+	CU_ASSERT_EQUAL_FATAL(read(fds[0], &port, sizeof(port)), sizeof(port));
+	(void)close(fds[0]);
+	listens(port);
 	client_new(5000);
-	/* The parent's copy of the listening socket is closed; the child's server appears soon. */
-	while (fleet_http_call(t.client, "GET", "/problem", NULL, &t.answer, &t.err) < 0 &&
-		fleet_clock_monotonic_ms() < until)
-		(void)poll(NULL, 0, 5);
-	fleet_http_response_done(&t.answer);
 }
 
 static void test_asks_and_is_answered(void)
