@@ -130,6 +130,7 @@ static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent,
 	config.apps_dir = xasprintf("%s/apps.d", f->dir);
 	config.socket_path = xasprintf("%s/sock", f->dir);
 	config.state_dir = xasprintf("%s/state", f->dir);
+	config.unpacker = xstrdup(HOST_UNPACKER);
 	config.trusted_keys_dir = xstrdup(f->trusted_keys);
 	if (!freopen("/dev/null", "w", stdout))
 		_exit(99);

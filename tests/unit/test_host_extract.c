@@ -116,7 +116,7 @@ static int unpack(const struct lab *l, struct extract_tally *tally, struct fleet
 {
 	_cleanup_close_ int artifact = openat(l->fd, "artifact", O_RDONLY | O_CLOEXEC),
 			    into = openat(l->fd, "into", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct extract_order order = {.artifact_fd = artifact, .into_fd = into};
+	struct extract_order order = {.reader = HOST_UNPACKER, .artifact_fd = artifact, .into_fd = into};
 	struct stat st;
 
 	CU_ASSERT_EQUAL(fstat(artifact, &st), 0);

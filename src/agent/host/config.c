@@ -183,6 +183,9 @@ static int choose_agent_id(struct host_config *c, const struct flags *f, const s
 
 static int choose_paths(struct host_config *c, const struct flags *f, struct fleet_error *err)
 {
+	_cleanup_free_ char *program = NULL;
+	int r;
+
 	c->apps_dir = xstrdup(f->apps_dir ? f->apps_dir : ETC_DIR "/apps.d");
 	c->socket_path = xstrdup(f->socket_path ? f->socket_path : "/run/fleet-agent/host.sock");
 	if (f->console_pub || !f->dev)
@@ -202,18 +205,18 @@ static int choose_paths(struct host_config *c, const struct flags *f, struct fle
 		c->state_dir = str_empty(base) ? xasprintf("%s/.local/state/fleet/%s/host", home, c->agent_id)
 					       : xasprintf("%s/fleet/%s/host", base, c->agent_id);
 	}
+	r = fleet_program_dir(&program, err);
+	if (r < 0)
+		return r;
+	c->unpacker = xasprintf("%s/fleet-unpack", program);
 	if (f->driver_dir) {
 		c->driver_dir = realpath(f->driver_dir, NULL);
 		if (!c->driver_dir)
 			return fleet_error_errno(
 				err, -errno, "cannot use the driver directory %s", f->driver_dir);
 	} else {
-		_cleanup_free_ char *program = NULL, *beside = NULL;
-		int r = fleet_program_dir(&program, err);
+		_cleanup_free_ char *beside = xasprintf("%s/../lib/drivers", program);
 
-		if (r < 0)
-			return r;
-		beside = xasprintf("%s/../lib/drivers", program);
 		c->driver_dir = realpath(beside, NULL);
 		if (!c->driver_dir)
 			c->driver_dir = xstrdup(DRIVERDIR);
@@ -277,6 +280,7 @@ void host_config_done(struct host_config *c)
 	free(c->state_dir);
 	free(c->console_pub);
 	free(c->trusted_keys_dir);
+	free(c->unpacker);
 	free(c->socket_path);
 	free(c->notify_socket);
 	*c = (struct host_config){.listen_fd = -1, .socket_fd = -1};

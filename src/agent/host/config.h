@@ -9,6 +9,7 @@
 struct host_config {
 	char *agent_id, *apps_dir, *driver_dir, *state_dir, *console_pub, /* owned; NULL with --dev */
 		*trusted_keys_dir;                                        /* owned; likewise */
+	char *unpacker;      /* owned; path of fleet-unpack */
 	char *socket_path;   /* owned; where to listen if nothing was handed over */
 	char *notify_socket; /* owned; systemd's, NULL: none */
 	int listen_fd;       /* from systemd, -1 none */

@@ -5,7 +5,8 @@
 #include <sys/wait.h>
 #include "agent/host/beneath.h"
 #include "agent/host/extract_path.h"
-#include "agent/host/extract_read.h"
+#include "agent/host/extract_reader.h"
+#include "agent/unpack/wire.h"
 #include "fleet/clock.h"
 #include "fleet/limits.h"
 
@@ -355,7 +356,7 @@ int extract_archive(const struct extract_order *order, struct extract_tally *ret
 	u->tally.slack = FLEET_ARCHIVE_DEPTH_MAX;
 	u->pipe = u->reader = -1;
 	if (r >= 0)
-		r = extract_read_start(order->artifact_fd, &u->reader, &u->pipe, err);
+		r = extract_reader_start(order->reader, order->artifact_fd, &u->reader, &u->pipe, err);
 	while (r == 0)
 		r = take_one(u, err);
 	if (r > 0 && u->tally.entries == 0)

@@ -28,6 +28,7 @@ int extract_owner_apply(int fd, const struct extract_owner *o, mode_t mode) FLEE
 int extract_dress(int new_fd, int old_fd, struct fleet_error *err) FLEET_MUST_CHECK;
 
 struct extract_order {
+	const char *reader; /* path of fleet-unpack */
 	int artifact_fd;
 	int64_t artifact_bytes;
 	int into_fd;         /* empty directory */

@@ -208,6 +208,7 @@ static int run_host(const struct host_config *config)
 		.drivers = &h.drivers,
 		.state_dir = config->state_dir,
 		.trusted_keys_dir = config->trusted_keys_dir,
+		.unpacker = config->unpacker,
 		.as_root = geteuid() == 0 && !config->dev};
 	queue_init(&h.queue, HOST_OPERATIONS_MAX);
 	h.status = status_new(h.base, &h.env, on_status, &h);

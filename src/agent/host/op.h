@@ -14,6 +14,7 @@ struct op_env {
 	const struct driver_registry *drivers;
 	const char *state_dir;
 	const char *trusted_keys_dir; /* NULL: none */
+	const char *unpacker;         /* path of fleet-unpack */
 	bool as_root;                 /* what the admin declares must be root's */
 };
 struct op {

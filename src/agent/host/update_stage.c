@@ -175,7 +175,8 @@ static int make_unpack(struct update *u, int *ret_fd, struct fleet_error *err)
 static int unpack(struct update *u, const struct staged *s, int into_fd, struct extract_tally *ret,
 	struct fleet_error *err)
 {
-	struct extract_order order = {.artifact_fd = s->fd,
+	struct extract_order order = {.reader = u->op->env->unpacker,
+		.artifact_fd = s->fd,
 		.artifact_bytes = s->bytes,
 		.into_fd = into_fd,
 		.deadline_ms = fleet_clock_monotonic_ms() + FLEET_ARCHIVE_UNPACK_S * INT64_C(1000),

@@ -1,4 +1,4 @@
-#include "agent/host/extract_read.h"
+#include "agent/unpack/reader.h"
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include "agent/host/extract_gzip.h"
+#include "agent/unpack/gzip.h"
+#include "agent/unpack/wire.h"
 #include "driver/sandbox.h"
 #include "fleet/limits.h"
 
@@ -17,7 +17,7 @@
 struct source {
 	int fd, out;
 	off_t at, size;
-	struct extract_gzip *gzip; /* NULL: it is not packed that way */
+	struct unpack_gzip *gzip; /* NULL: it is not packed that way */
 	unsigned char block[READ_SIZE];
 };
 
@@ -80,7 +80,7 @@ static ssize_t read_block(void *arg, const void **ret)
 static la_ssize_t on_read(struct archive *a, void *arg, const void **ret)
 {
 	struct source *s = arg;
-	ssize_t n = s->gzip ? extract_gzip_next(s->gzip, ret) : read_block(s, ret);
+	ssize_t n = s->gzip ? unpack_gzip_next(s->gzip, ret) : read_block(s, ret);
 
 	if (n >= 0)
 		return n;
@@ -96,7 +96,7 @@ static void find_packing(struct source *s)
 
 	if (pread(s->fd, magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && magic[0] == 0x1f &&
 		magic[1] == 0x8b)
-		s->gzip = extract_gzip_new(read_block, s);
+		s->gzip = unpack_gzip_new(read_block, s);
 }
 
 /* What follows the last entry is read too: the checksum is at the very end. */
@@ -204,26 +204,34 @@ static void read_all(struct source *s, struct archive *a)
 		put_error(s, a);
 }
 
-static void FLEET_NORETURN run(pid_t parent, int artifact_fd, int out)
+void reader_run(void)
 {
 	static struct source s; /* its block is large */
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct archive *a = archive_read_new();
 	struct stat st;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)prctl(PR_SET_NAME, "fleet-unpack");
-	if (getppid() != parent || !a || fstat(artifact_fd, &st) < 0)
+	if (!a || fstat(UNPACK_ARTIFACT_FD, &st) < 0 || fcntl(UNPACK_PIPE_FD, F_GETFD) < 0) {
+		fprintf(stderr,
+			"fleet-unpack is started by fleet-driver-host, with an archive as descriptor %d\n",
+			UNPACK_ARTIFACT_FD);
 		_exit(1);
+	}
 	/* names that are not ASCII; where there is no such locale, archives with those are refused */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	/* zip's times are local ones: no file about time zones is read later */
 	if (setenv("TZ", "UTC0", 1) < 0)
 		_exit(1);
 	tzset();
-	s = (struct source){.fd = artifact_fd, .out = out, .size = st.st_size};
-	if (driver_sandbox_drop_privileges(&err) < 0 ||
-		driver_sandbox_close_reading(out, artifact_fd, &err) < 0) {
+	s = (struct source){.fd = UNPACK_ARTIFACT_FD, .out = UNPACK_PIPE_FD, .size = st.st_size};
+	if (driver_sandbox_drop_privileges(&err) < 0) {
+		put_entry(&s, EXTRACT_ERROR, 0, err.message, "");
+		_exit(0);
+	}
+	/* Only now: the kernel forgets it where credentials change. One whose parent died before that finds
+	 * its pipe broken. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (driver_sandbox_close_reading(s.out, s.fd, &err) < 0) {
 		put_entry(&s, EXTRACT_ERROR, 0, err.message, "");
 		_exit(0);
 	}
@@ -242,36 +250,4 @@ static void FLEET_NORETURN run(pid_t parent, int artifact_fd, int out)
 	else
 		read_all(&s, a);
 	_exit(0); /* with everything that libarchive holds */
-}
-
-int extract_read_start(int artifact_fd, pid_t *ret_pid, int *ret_pipe, struct fleet_error *err)
-{
-	pid_t parent = getpid(), pid;
-	int ends[2], high = -1, low = -1;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fleet_error_errno(err, -errno, "cannot make a pipe");
-	(void)fcntl(ends[1], F_SETPIPE_SZ, 1 << 20); /* smaller is slower, no more */
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0) {
-		int r = -errno;
-
-		(void)close(ends[0]);
-		(void)close(ends[1]);
-		return fleet_error_errno(err, r, "cannot fork");
-	}
-	if (pid == 0) {
-		/* 0 to 2 and these two stay */
-		high = fcntl(artifact_fd, F_DUPFD_CLOEXEC, 16);
-		low = fcntl(ends[1], F_DUPFD_CLOEXEC, 16);
-		if (high < 0 || low < 0 || dup3(high, 3, O_CLOEXEC) < 0 || dup3(low, 4, O_CLOEXEC) < 0 ||
-			syscall(SYS_close_range, 5, ~0U, 0) < 0)
-			_exit(1);
-		run(parent, 3, 4);
-	}
-	(void)close(ends[1]);
-	*ret_pid = pid;
-	*ret_pipe = ends[0];
-	return 0;
 }

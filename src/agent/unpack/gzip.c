@@ -1,20 +1,20 @@
-#include "agent/host/extract_gzip.h"
+#include "agent/unpack/gzip.h"
 #include <zlib.h>
 
 #define OUT_SIZE  (256 * 1024)
 #define GZIP_ONLY (16 + MAX_WBITS)
 
-struct extract_gzip {
-	extract_gzip_read *read;
+struct unpack_gzip {
+	unpack_gzip_read *read;
 	void *arg;
 	z_stream z;
 	bool ended;
 	unsigned char out[OUT_SIZE];
 };
 
-struct extract_gzip *extract_gzip_new(extract_gzip_read *read, void *arg)
+struct unpack_gzip *unpack_gzip_new(unpack_gzip_read *read, void *arg)
 {
-	struct extract_gzip *g = xcalloc(1, sizeof(*g));
+	struct unpack_gzip *g = xcalloc(1, sizeof(*g));
 
 	g->read = read;
 	g->arg = arg;
@@ -26,7 +26,7 @@ struct extract_gzip *extract_gzip_new(extract_gzip_read *read, void *arg)
 }
 
 /* 1: there is input; 0: the packed bytes are at their end. */
-static int refill(struct extract_gzip *g)
+static int refill(struct unpack_gzip *g)
 {
 	const void *data = NULL;
 	ssize_t n;
@@ -42,7 +42,7 @@ static int refill(struct extract_gzip *g)
 }
 
 /* Another member may follow; anything else after the end is padding (zeros) or damage. */
-static int next_member(struct extract_gzip *g)
+static int next_member(struct unpack_gzip *g)
 {
 	int r;
 
@@ -59,7 +59,7 @@ static int next_member(struct extract_gzip *g)
 	return 1;
 }
 
-ssize_t extract_gzip_next(struct extract_gzip *g, const void **ret)
+ssize_t unpack_gzip_next(struct unpack_gzip *g, const void **ret)
 {
 	while (!g->ended) {
 		int r = refill(g), z;
@@ -86,7 +86,7 @@ ssize_t extract_gzip_next(struct extract_gzip *g, const void **ret)
 	return 0;
 }
 
-void extract_gzip_free(struct extract_gzip *g)
+void unpack_gzip_free(struct unpack_gzip *g)
 {
 	if (!g)
 		return;
