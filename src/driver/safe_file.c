@@ -50,6 +50,39 @@ int safe_file_open(const char *real_path, struct safe_file *ret, struct fleet_er
 	return 0;
 }
 
+static int make_beneath(int parent_fd, const char *name)
+{
+	struct stat st;
+	_cleanup_close_ int fd = -1;
+
+	if (fstat(parent_fd, &st) < 0)
+		return -errno;
+	if (mkdirat(parent_fd, name, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || (st.st_uid != geteuid() && fchown(fd, st.st_uid, st.st_gid) < 0) ||
+		fchmod(fd, st.st_mode & 0755) < 0 || fsync(fd) < 0 || fsync(parent_fd) < 0)
+		return -errno;
+	return 0;
+}
+
+int safe_file_make_directory(const char *real_path, struct fleet_error *err)
+{
+	_cleanup_free_ char *dir = xstrdup(real_path), *parent = NULL;
+	_cleanup_close_ int fd = -1;
+	char *slash = strrchr(dir, '/');
+	int r;
+
+	*slash = '\0';
+	slash = strrchr(dir, '/');
+	if (!slash)
+		return 0; /* the root is there */
+	parent = slash == dir ? xstrdup("/") : xstrndup(dir, (size_t)(slash - dir));
+	fd = open_directory(parent);
+	r = fd < 0 ? fd : make_beneath(fd, slash + 1);
+	return r < 0 ? fleet_error_errno(err, r, "cannot make the directory %s", dir) : 0;
+}
+
 void safe_file_done(struct safe_file *f)
 {
 	if (f->path) {

@@ -26,6 +26,10 @@ struct safe_content {
 int safe_file_open(const char *real_path, struct safe_file *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 void safe_file_done(struct safe_file *f);
 
+/* Makes the directory that the file is to lie in, as its own parent is: owner, and mode but for what others
+ * may write. The parent must be there; a directory that is there already is fine. */
+int safe_file_make_directory(const char *real_path, struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* At most FLEET_CONFIG_FILE_MAX bytes of a regular file with one name. A missing file is no error. */
 int safe_file_read(
 	const struct safe_file *f, struct safe_content *ret, struct fleet_error *err) FLEET_MUST_CHECK;

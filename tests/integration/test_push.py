@@ -83,6 +83,27 @@ def stop_simulated(lab, agent, app):
     lab.until("the app is stopped", lambda: lab.app(agent, app)["status"] == "stopped")
 
 
+def the_first_push_creates_the_file(lab):
+    """And the directory it lies in, where the declaration lets it; without that word nothing is made."""
+    lab.console()
+    drop_in = lab.path("units/app-a.service.d/50-fleet.conf")
+    os.mkdir(lab.path("units"), 0o750)
+    declared = f"config_path: {drop_in}\nconfig_driver: systemd-unit\n"
+    lab.agent("agent-001", apps=[lab.simulated("app-a", config=None, extra=declared + "config_create: true"),
+                                 lab.simulated("app-b", config=None, extra=declared.replace("app-a", "app-b"))])
+    lab.running("agent-001", "app-a")
+    ended = push(lab, "agent-001", "app-b", settings={"Service.MemoryMax": "1G"})
+    check_equal((ended["state"], ended["errorCode"]), ("failed", "write-failed"), f"a push that may not create ({ended})")
+    ended = push(lab, "agent-001", "app-a", settings={"Service.MemoryMax": "1G"}, dryRun=True)
+    check_equal(ended["state"], "succeeded", f"a dry run ({ended.get('message')})")
+    check_equal(os.listdir(lab.path("units")), [], "what a dry run and a refused push left")
+    ended = push(lab, "agent-001", "app-a", settings={"Service.MemoryMax": "1G"})
+    check_equal(ended["state"], "succeeded", f"state ({ended.get('message')})")
+    check_equal(lab.read("units/app-a.service.d/50-fleet.conf"), "[Service]\nMemoryMax=1G\n", "the file")
+    check_equal(os.listdir(os.path.dirname(drop_in)), ["50-fleet.conf"], "what lies in the directory")
+    check_equal(stat.S_IMODE(os.stat(os.path.dirname(drop_in)).st_mode), 0o750, "mode of the directory: its parent's")
+
+
 def a_stopped_app_stays_stopped(lab):
     """Not verified: nothing was there to be checked."""
     lab.console()
@@ -199,6 +220,7 @@ if __name__ == "__main__":
         only_the_named_line_changes,
         settings_keep_their_type_and_come_and_go,
         a_push_without_a_change_restarts_nothing,
+        the_first_push_creates_the_file,
         a_stopped_app_stays_stopped,
         an_app_that_does_not_come_up_gets_its_old_file_back,
         what_cannot_be_done_changes_nothing,

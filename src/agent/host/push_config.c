@@ -72,15 +72,32 @@ static int read_settings(
 	return r < 0 ? fleet_error_wrap(err, "cannot read %s with %s", p->file->path, p->file->driver) : 0;
 }
 
+/* A push that may create the file may also create the directory, as a unit's first drop-in needs it. A dry
+ * run takes it as empty. */
+static int open_now(struct push *p, struct fleet_error *err)
+{
+	int r = safe_file_open(p->file->real_path, &p->target, err);
+
+	if (r == -ENOENT && p->file->create) {
+		if (fleet_json_bool(p->op->args, "dryRun", false)) {
+			p->before.data = xstrdup("");
+			safe_content_hash("", 0, p->before.hash);
+			return 0;
+		}
+		r = safe_file_make_directory(p->file->real_path, err);
+		if (r >= 0)
+			r = safe_file_open(p->file->real_path, &p->target, err);
+	}
+	return r < 0 ? r : safe_file_read(&p->target, &p->before, err);
+}
+
 static int read_now(struct push *p, struct settings *ret)
 {
 	const char *expected = fleet_json_string(p->op->args, "expectHash");
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int r;
 
-	r = safe_file_open(p->file->real_path, &p->target, &err);
-	if (r >= 0)
-		r = safe_file_read(&p->target, &p->before, &err);
+	r = open_now(p, &err);
 	if (r < 0) {
 		op_fail(p->op, "write-failed", "%s", err.message);
 		return r;
@@ -194,8 +211,8 @@ static int make_edited(struct push *p, const struct settings *now, struct settin
 		r = fleet_error_set(&err, -EFBIG, "%s would be %zu bytes long, at most %u are handled",
 			p->file->path, bytes.len, FLEET_CONFIG_FILE_MAX);
 	if (r < 0) {
-		op_fail(p->op, op_driver_code(r, "invalid-settings"), "cannot change %s with %s: %s", p->file->path,
-			p->file->driver, err.message);
+		op_fail(p->op, op_driver_code(r, "invalid-settings"), "cannot change %s with %s: %s",
+			p->file->path, p->file->driver, err.message);
 		return r;
 	}
 	p->after.data = fleet_buffer_take(&bytes, &p->after.len);
