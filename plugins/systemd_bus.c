@@ -9,6 +9,7 @@
 #define MANAGER      "org.freedesktop.systemd1.Manager"
 
 static sd_bus *connection; /* of this process, which ends with the call */
+static bool subscribed;
 
 int systemd_unit_name(const struct fleet_host *host, char *out, size_t size, struct fleet_driver_error *err)
 {
@@ -97,8 +98,8 @@ static int refused(
 		unit ? unit : "", error->message ? error->message : strerror(-code));
 }
 
-int systemd_manager_call(
-	const struct fleet_host *host, const char *method, const char *unit, struct fleet_driver_error *err)
+int systemd_manager_ask(const struct fleet_host *host, const char *method, const char *unit,
+	sd_bus_message **ret, struct fleet_driver_error *err)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *m = NULL;
@@ -110,10 +111,41 @@ int systemd_manager_call(
 	if (r >= 0 && unit)
 		r = sd_bus_message_append(m, "s", unit);
 	if (r >= 0)
-		r = sd_bus_call(connection, m, timeout_us(host), &error, NULL);
+		r = sd_bus_call(connection, m, timeout_us(host), &error, ret);
 	if (r < 0)
 		r = refused(r, &error, unit, method, err);
 	sd_bus_message_unref(m);
+	sd_bus_error_free(&error);
+	return r < 0 ? r : 0;
+}
+
+int systemd_manager_call(
+	const struct fleet_host *host, const char *method, const char *unit, struct fleet_driver_error *err)
+{
+	sd_bus_message *unused = NULL;
+	int r = systemd_manager_ask(host, method, unit, &unused, err);
+
+	sd_bus_message_unref(unused);
+	return r;
+}
+
+int systemd_unit_property(const struct fleet_host *host, const char *unit, const char *property,
+	sd_bus_message **ret, struct fleet_driver_error *err)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *path = NULL;
+	const char *object = "";
+	int r = systemd_manager_ask(host, "LoadUnit", unit, &path, err);
+
+	if (r < 0)
+		return r;
+	r = sd_bus_message_read(path, "o", &object);
+	if (r >= 0)
+		r = sd_bus_call_method(connection, DESTINATION, object, "org.freedesktop.DBus.Properties",
+			"Get", &error, ret, "ss", "org.freedesktop.systemd1.Unit", property);
+	if (r < 0)
+		r = refused(r, &error, unit, "tell about", err);
+	sd_bus_message_unref(path);
 	sd_bus_error_free(&error);
 	return r < 0 ? r : 0;
 }
@@ -349,9 +381,11 @@ int systemd_job_run(const struct fleet_host *host, const char *method, const cha
 	/* first the ear, then the word: the job may end before we hear that it began */
 	r = sd_bus_match_signal(
 		connection, &match, NULL, MANAGER_PATH, MANAGER, "JobRemoved", on_job_removed, &job);
-	if (r >= 0)
+	if (r >= 0 && !subscribed)
 		r = sd_bus_call_method(
 			connection, DESTINATION, MANAGER_PATH, MANAGER, "Subscribe", &error, NULL, NULL);
+	if (r >= 0)
+		subscribed = true; /* for the life of the connection: systemd refuses a second time */
 	if (r >= 0)
 		r = sd_bus_message_new_method_call(
 			connection, &call, DESTINATION, MANAGER_PATH, MANAGER, method);

@@ -39,4 +39,12 @@ int systemd_job_run(const struct fleet_host *host, const char *method, const cha
 int systemd_manager_call(
 	const struct fleet_host *host, const char *method, const char *unit, struct fleet_driver_error *err);
 
+/* A method of the manager that takes a unit's name: its answer, to be unreferenced by the caller. */
+int systemd_manager_ask(const struct fleet_host *host, const char *method, const char *unit,
+	sd_bus_message **ret, struct fleet_driver_error *err);
+/* A property of any unit (interface Unit), whether it is loaded or not: the answer, before its variant;
+ * likewise. */
+int systemd_unit_property(const struct fleet_host *host, const char *unit, const char *property,
+	sd_bus_message **ret, struct fleet_driver_error *err);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "systemd_bus.h"
+#include "systemd_companions.h"
 #include "systemd_journal.h"
 #include "systemd_unit_format.h"
 
@@ -112,6 +113,20 @@ static uint32_t state_of(const struct systemd_unit *u)
 	return FLEET_STATE_UNKNOWN;
 }
 
+/* A service that is at rest until a socket, a timer or a path starts it is as it should be. */
+static int wait_for_trigger(const struct fleet_host *host, const char *unit, struct fleet_status *ret,
+	struct fleet_driver_error *err)
+{
+	char trigger[160];
+	int r = companions_trigger(host, unit, trigger, sizeof(trigger), err);
+
+	if (r > 0) {
+		ret->state = FLEET_STATE_DONE;
+		(void)snprintf(ret->message, sizeof(ret->message), "not running until %s starts it", trigger);
+	}
+	return r < 0 ? r : 0;
+}
+
 static int32_t unit_status(
 	const struct fleet_host *host, struct fleet_status *ret, struct fleet_driver_error *err)
 {
@@ -139,6 +154,8 @@ static int32_t unit_status(
 	else if (ret->state == FLEET_STATE_UNKNOWN)
 		(void)snprintf(ret->message, sizeof(ret->message), "systemd says %s (%s)", u.active_state,
 			u.sub_state);
+	else if (ret->state == FLEET_STATE_STOPPED)
+		return wait_for_trigger(host, u.name, ret, err);
 	return 0;
 }
 
@@ -224,12 +241,24 @@ static int run(const struct fleet_host *host, const char *method, const char *do
 
 static int32_t unit_start(const struct fleet_host *host, struct fleet_driver_error *err)
 {
-	return run(host, "StartUnit", "starting", true, err);
+	int r = companions_before_start(host, err);
+
+	if (r == 0)
+		r = run(host, "StartUnit", "starting", true, err);
+	return r < 0 ? r : companions_after_start(host, err);
 }
 
+/* Of the unit nothing runs afterwards, and nothing starts it before the next start does. */
 static int32_t unit_stop(const struct fleet_host *host, struct fleet_driver_error *err)
 {
-	return run(host, "StopUnit", "stopping", false, err);
+	char name[256];
+	int r = systemd_unit_name(host, name, sizeof(name), err);
+
+	if (r == 0)
+		r = companions_before_stop(host, name, err);
+	if (r == 0)
+		r = run(host, "StopUnit", "stopping", false, err);
+	return r < 0 ? r : companions_wait_for_end(host, name, err);
 }
 
 static int32_t unit_restart(const struct fleet_host *host, struct fleet_driver_error *err)

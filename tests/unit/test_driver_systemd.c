@@ -399,11 +399,89 @@ static void test_a_drop_in(void)
 	CU_ASSERT_EQUAL(act("ft-limits", DRIVER_STOP, 10000, &err), 0);
 }
 
+/* A socket and a dependent go down with the service, and come back with it. */
+static void test_companions(void)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct driver_status status;
+	char why[240];
+
+	if (!possible())
+		return;
+	write_file("ft-sock.socket", "[Socket]\nListenStream=/run/ft-sock\n");
+	write_unit("ft-sock.service", "[Service]\nExecStart=/bin/sleep 1000");
+	write_file("ft-dep.service", "[Unit]\nRequires=ft-sock.service\nAfter=ft-sock.service\n[Service]"
+				     "\nExecStart=/bin/sleep 1000\n");
+	write_file("ft-dep-dep.service", "[Unit]\nBindsTo=ft-dep.service\nAfter=ft-dep.service\n[Service]"
+					 "\nExecStart=/bin/sleep 1000\n");
+	write_file("ft-idle-dep.service",
+		"[Unit]\nRequires=ft-sock.service\n[Service]\nExecStart=/bin/sleep 1000\n");
+	reload();
+	CU_ASSERT_EQUAL(system("systemctl start ft-sock.socket"), 0);
+	status = status_of("ft-sock");
+	CU_ASSERT_EQUAL(status.state, FLEET_STATE_DONE); /* at rest, and as it should be */
+	CU_ASSERT_STRING_EQUAL(status.message, "not running until ft-sock.socket starts it");
+	CU_ASSERT_EQUAL(system("systemctl start ft-dep-dep.service"), 0); /* which needs the others */
+	CU_ASSERT_EQUAL(status_of("ft-sock").state, FLEET_STATE_RUNNING);
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_STOP, 10000, &err), 0);
+	CU_ASSERT_EQUAL(status_of("ft-sock").state, FLEET_STATE_STOPPED);
+	CU_ASSERT_EQUAL(status_of("ft-dep").state, FLEET_STATE_STOPPED);
+	CU_ASSERT_EQUAL(status_of("ft-dep-dep").state, FLEET_STATE_STOPPED);
+	CU_ASSERT_NOT_EQUAL(system("systemctl is-active -q ft-sock.socket"), 0);
+	/* a second stop, as a rollback may make, forgets nothing */
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_STOP, 10000, &err), 0);
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_START, 10000, &err), 0);
+	CU_ASSERT_EQUAL(status_of("ft-sock").state, FLEET_STATE_RUNNING);
+	CU_ASSERT_EQUAL(status_of("ft-dep").state, FLEET_STATE_RUNNING);
+	CU_ASSERT_EQUAL(status_of("ft-dep-dep").state, FLEET_STATE_RUNNING);
+	CU_ASSERT_EQUAL(status_of("ft-idle-dep").state, FLEET_STATE_STOPPED); /* as it was */
+	CU_ASSERT_EQUAL(system("systemctl is-active -q ft-sock.socket"), 0);
+	CU_ASSERT_NOT_EQUAL(access("/tmp/went-down", F_OK), 0); /* nothing is remembered */
+	/* a dependent that does not come back is told, and asked for again the next time */
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_STOP, 10000, &err), 0);
+	write_file("ft-dep.service", "[Unit]\nRequires=ft-sock.service\nAfter=ft-sock.service\n[Service]"
+				     "\nType=oneshot\nExecStart=/bin/false\n");
+	reload();
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_START, 10000, &err), -EIO);
+	(void)snprintf(why, sizeof(why), "%.239s", err.message);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "ft-dep.service, which requires it, cannot be started again"));
+	write_file("ft-dep.service", "[Unit]\nRequires=ft-sock.service\nAfter=ft-sock.service\n[Service]"
+				     "\nExecStart=/bin/sleep 1000\n");
+	reload();
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_START, 10000, &err), 0);
+	CU_ASSERT_EQUAL(status_of("ft-dep-dep").state, FLEET_STATE_RUNNING);
+	CU_ASSERT_EQUAL(act("ft-sock", DRIVER_STOP, 10000, &err), 0);
+	CU_ASSERT_EQUAL(unlink("/tmp/went-down"), 0);
+}
+
+/* What KillMode= leaves alive still runs from the tree: no stop is done before it is gone. */
+static void test_processes_left_behind(void)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (!possible())
+		return;
+	write_unit("ft-left.service",
+		"[Service]\nKillMode=process\nExecStart=/bin/sh -c 'sleep 3 & exec sleep 1000'");
+	reload();
+	CU_ASSERT_EQUAL(act("ft-left", DRIVER_START, 10000, &err), 0);
+	CU_ASSERT_EQUAL(act("ft-left", DRIVER_STOP, 10000, &err), 0); /* outwaits it */
+	CU_ASSERT_NOT_EQUAL(system("systemctl status ft-left | grep -q 'sleep 3'"), 0);
+	write_unit("ft-left.service",
+		"[Service]\nKillMode=process\nExecStart=/bin/sh -c 'sleep 1001 & exec sleep 1000'");
+	reload();
+	CU_ASSERT_EQUAL(act("ft-left", DRIVER_START, 10000, &err), 0);
+	CU_ASSERT_EQUAL(act("ft-left", DRIVER_STOP, 2000, &err), -ETIMEDOUT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "of its processes go on"));
+	CU_ASSERT_EQUAL(system("systemctl kill --signal=KILL ft-left.service"), 0);
+}
+
 static const struct unit_test systemd_tests[] = {UNIT_TEST(test_registered),
 	UNIT_TEST(test_start_stop_restart), UNIT_TEST(test_failures_are_named),
 	UNIT_TEST(test_a_used_up_start_limit_is_cleared), UNIT_TEST(test_time_up_cancels_the_job),
 	UNIT_TEST(test_oneshots), UNIT_TEST(test_restarts_by_itself_are_counted),
-	UNIT_TEST(test_units_that_are_not_there), UNIT_TEST(test_logs), UNIT_TEST(test_a_drop_in), {0}};
+	UNIT_TEST(test_units_that_are_not_there), UNIT_TEST(test_logs), UNIT_TEST(test_a_drop_in),
+	UNIT_TEST(test_companions), UNIT_TEST(test_processes_left_behind), {0}};
 
 int main(void)
 {
