@@ -101,8 +101,8 @@ static void test_registered(void)
 	static const struct {
 		const char *name;
 		unsigned roles;
-	} drivers[] = {{"ini-config", DRIVER_ROLE_FORMAT}, {"json-config", DRIVER_ROLE_FORMAT},
-		{"simulated", DRIVER_ROLE_SERVICE},
+	} drivers[] = {{"env-config", DRIVER_ROLE_FORMAT}, {"ini-config", DRIVER_ROLE_FORMAT},
+		{"json-config", DRIVER_ROLE_FORMAT}, {"simulated", DRIVER_ROLE_SERVICE},
 		{"systemd-unit", DRIVER_ROLE_FORMAT | DRIVER_ROLE_SERVICE},
 		{"yaml-config", DRIVER_ROLE_FORMAT}};
 
