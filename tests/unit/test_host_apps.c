@@ -264,12 +264,47 @@ static void test_infers_drivers(void)
 	}
 }
 
+static void test_code_in_the_environment(void)
+{
+	static const char *const code[] = {"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "PATH", "MY_PRELOAD",
+		"BASH_ENV", "ENV", "IFS", "PS4", "PYTHONPATH", "PERL5OPT", "RUBYOPT", "NODE_OPTIONS",
+		"JAVA_TOOL_OPTIONS", "GLIBC_TUNABLES", "DOTNET_STARTUP_HOOKS", "CORECLR_PROFILER_PATH",
+		"OPENSSL_CONF"};
+	static const char *const plain[] = {"PORT", "LOG_LEVEL", "MY_PATH", "PATHS", "LD", "OLD_X",
+		"JAVA_HOME", "ENVIRONMENT", "PRELOAD_X"};
+	_cleanup_(apps_done) struct apps apps = APPS_INIT;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	const struct app *app, *freed;
+
+	begin();
+	declare("a.yaml",
+		"managed_apps:\n  - id: web\n    service_name: web\n    config_path: /opt/web/x.env\n"
+		"    configs: [{name: json, path: /opt/web/x.json}]\n"
+		"  - id: freed\n    service_name: freed\n    config_path: /opt/freed/.env\n"
+		"    config_keys: {allow: [PATH, PORT]}\n");
+	apps = load(false);
+	app = apps_find(&apps, "web");
+	freed = apps_find(&apps, "freed");
+	CU_ASSERT_FATAL(app && freed);
+	CU_ASSERT_STRING_EQUAL(app->files[0].driver, "env-config");
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(code); i++) {
+		CU_ASSERT_EQUAL(key_policy_check(app, app_find_file(app, "main"), code[i], &err), -EACCES);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "can run code"));
+		CU_ASSERT_EQUAL(key_policy_check(app, app_find_file(app, "json"), code[i], NULL), 0);
+	}
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(plain); i++)
+		CU_ASSERT_EQUAL(key_policy_check(app, app_find_file(app, "main"), plain[i], NULL), 0);
+	CU_ASSERT_EQUAL(key_policy_check(freed, &freed->files[0], "PATH", NULL), 0);
+	CU_ASSERT_EQUAL(key_policy_check(freed, &freed->files[0], "LD_PRELOAD", NULL), -EACCES);
+	finish();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {UNIT_TEST(test_contracts_example),
 		UNIT_TEST(test_bad_declarations), UNIT_TEST(test_duplicates_across_files),
 		UNIT_TEST(test_missing_directory), UNIT_TEST(test_root_trusts_only_root),
-		UNIT_TEST(test_infers_drivers), {0}};
+		UNIT_TEST(test_infers_drivers), UNIT_TEST(test_code_in_the_environment), {0}};
 
 	return unit_run((const struct unit_suite[]){{"host apps", tests}, {0}});
 }

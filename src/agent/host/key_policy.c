@@ -3,10 +3,12 @@
 
 /* By driver. A list of `only` names all that is allowed, a list of `never` what is not; the admin's allow
  * beats both. */
-static const char *const env_never[] = {"LD_*", "PATH", "*_PRELOAD", "BASH_ENV", "ENV", "IFS", "PYTHONPATH",
-	"PYTHONSTARTUP", "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "NODE_OPTIONS",
-	"NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "GCONV_PATH",
-	"DOTNET_STARTUP_HOOKS", NULL};
+static const char *const env_never[] = {"LD_*", "PATH", "*_PRELOAD", "GLIBC_TUNABLES", "GCONV_PATH",
+	"BASH_ENV", "ENV", "IFS", "PS4", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "PYTHONPATH",
+	"PYTHONSTARTUP", "PYTHONHOME", "PYTHONUSERBASE", "PERL5LIB", "PERL5OPT", "PERL5DB", "PERLLIB",
+	"RUBYLIB", "RUBYOPT", "NODE_OPTIONS", "NODE_PATH", "LUA_*", "CLASSPATH", "JAVA_TOOL_OPTIONS",
+	"_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "DOTNET_STARTUP_HOOKS", "CORECLR_PROFILER*", "COR_PROFILER*",
+	"OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES", NULL};
 static const char *const unit_only[] = {"Service.Memory*", "Service.CPU*", "Service.IO*", "Service.Tasks*",
 	"Service.Limit*", "Service.Nice", "Service.OOM*", "Slice.Memory*", "Slice.CPU*", "Slice.IO*",
 	"Slice.Tasks*", NULL};
