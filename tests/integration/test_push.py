@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import stat
+import subprocess
 import sys
 import threading
 
@@ -215,6 +216,28 @@ def values_stay_out_of_logs_and_audit(lab):
     check_in("Limits.Connections", events, "the changed key in the audit log")
 
 
+def an_environment_file_takes_values_and_no_code(lab):
+    """Both of its readers get the value as it is, and neither gets more; code stays the admin's."""
+    path = lab.path("apps/app-a.env")
+    text = "# the app's\nPORT=80\n#MESSAGE=hello\nNAME=\"it\"\n"
+    lab.console()
+    lab.write("apps/app-a.env", text)
+    lab.agent("agent-001", apps=[lab.simulated("app-a", extra=f"configs: [{{name: env, path: {path}}}]")])
+    lab.running("agent-001", "app-a")
+    value = "it's $(touch /nonexistent/x)\nLD_PRELOAD=/x.so\n"
+    ended = push(lab, "agent-001", "app-a", file="env", stringSettings={"MESSAGE": value, "PORT": "81"})
+    check_equal(ended["state"], "succeeded", f"state ({ended.get('message')})")
+    new = text.replace("80", "81").replace(
+        "=hello\n", '=hello\nMESSAGE="it\'s \\$(touch /nonexistent/x)\nLD_PRELOAD=/x.so\n"\n')
+    check_equal(lab.read("apps/app-a.env"), new, "the file")
+    shell = subprocess.run(["sh", "-c", '. "$1"; printf "%s|%s" "$MESSAGE" "${LD_PRELOAD-none}"', "sh", path], env={},
+        stdout=subprocess.PIPE, check=True, timeout=harness.DEADLINE)
+    check_equal(shell.stdout.decode(), value + "|none", "what sh makes of it")
+    ended = push(lab, "agent-001", "app-a", file="env", settings={"LD_PRELOAD": "/x.so"})
+    check_equal((ended["state"], ended["errorCode"]), ("failed", "not-allowed-by-server"), f"code ({ended['message']})")
+    check_equal(lab.read("apps/app-a.env"), new, "the file after a refusal")
+
+
 if __name__ == "__main__":
     harness.main([
         only_the_named_line_changes,
@@ -225,4 +248,5 @@ if __name__ == "__main__":
         an_app_that_does_not_come_up_gets_its_old_file_back,
         what_cannot_be_done_changes_nothing,
         values_stay_out_of_logs_and_audit,
+        an_environment_file_takes_values_and_no_code,
     ])
