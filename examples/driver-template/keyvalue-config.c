@@ -21,7 +21,7 @@ struct text {
 static bool replace(struct text *t, size_t start, size_t end, const char *bytes, size_t len)
 {
 	size_t whole = t->len - (end - start) + len;
-	char *data = whole > t->len ? realloc(t->data, whole + 1) : t->data;
+	char *data = whole >= t->len ? realloc(t->data, whole + 1) : t->data;
 
 	if (!data)
 		return false;
@@ -35,8 +35,8 @@ static bool replace(struct text *t, size_t start, size_t end, const char *bytes,
 
 /* ---- lines ---- */
 
-#define KEY_MAX                                                                                              \
-	500 /* with a backslash before each dot it is still a key path, which has 1024 bytes at most */
+/* With a backslash before each dot it is still a key path, which has 1024 bytes at most. */
+#define KEY_MAX 500
 
 struct line {
 	size_t start, end, next; /* end: before the line's end, which may be LF, CR LF or nothing */
@@ -253,42 +253,68 @@ static bool insert(struct text *t, const char *key, size_t key_len, struct fleet
 	return ok;
 }
 
-static int apply(struct text *t, const struct fleet_edit *edit, struct fleet_driver_error *err)
+static bool is_called(const struct text *t, const struct line *l, const char *key, size_t len)
+{
+	return l->key_end - l->key == len && memcmp(t->data + l->key, key, len) == 0;
+}
+
+static int out_of_memory(struct fleet_driver_error *err)
+{
+	return fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
+}
+
+/* Of several lines of this name the last one counts, and changes. */
+static int set(
+	struct text *t, const char *key, size_t len, struct fleet_bytes value, struct fleet_driver_error *err)
 {
 	struct line l, last = {0};
-	bool found = false, ok = true;
+	bool found = false, ok;
+
+	for (size_t at = 0; next_line(t->data, t->len, at, &l); at = l.next) {
+		if (is_called(t, &l, key, len)) {
+			last = l;
+			found = true;
+		}
+	}
+	if (!found)
+		ok = insert(t, key, len, value);
+	else if (last.value == last.key_end && value.len > 0) /* `key` alone */
+		ok = replace(t, last.key_end, last.key_end, value.data, value.len) &&
+		     replace(t, last.key_end, last.key_end, " ", 1);
+	else
+		ok = replace(t, last.value, last.value_end, value.data, value.len);
+	return ok ? 0 : out_of_memory(err);
+}
+
+/* Takes all lines of this name; that there is none is no error. */
+static int unset(struct text *t, const char *key, size_t len, struct fleet_driver_error *err)
+{
+	struct line l;
+
+	for (size_t at = 0; next_line(t->data, t->len, at, &l); at = l.next) {
+		if (!is_called(t, &l, key, len))
+			continue;
+		/* the last line of a file may have no end: the one before it has none then */
+		if (l.next == t->len && l.next == l.end && l.start > 0)
+			l.start -= l.start > 1 && t->data[l.start - 2] == '\r' ? 2 : 1;
+		if (!replace(t, l.start, l.next, NULL, 0))
+			return out_of_memory(err);
+		l.next = l.start;
+	}
+	return 0;
+}
+
+static int apply(struct text *t, const struct fleet_edit *edit, struct fleet_driver_error *err)
+{
 	char key[KEY_MAX];
 	size_t len = 0;
 	int r = key_from_path(edit->path, key, &len, err);
 
-	if (r == 0 && edit->kind == FLEET_EDIT_SET)
+	if (r == 0 && edit->kind == FLEET_EDIT_UNSET)
+		return unset(t, key, len, err);
+	if (r == 0)
 		r = check_value(edit->value, err);
-	if (r < 0)
-		return r;
-	for (size_t at = 0; next_line(t->data, t->len, at, &l); at = l.next) {
-		if (l.key_end - l.key != len || memcmp(t->data + l.key, key, len) != 0)
-			continue;
-		last = l;
-		found = true;
-		if (edit->kind == FLEET_EDIT_UNSET) { /* all of this name */
-			bool cut_before = l.next == t->len && l.next == l.end && l.start > 0;
-
-			/* the last line had no end: the one before it has none now */
-			if (cut_before)
-				l.start -= l.start > 1 && t->data[l.start - 2] == '\r' ? 2 : 1;
-			ok = replace(t, l.start, l.next, NULL, 0);
-			l.next = l.start;
-		}
-	}
-	if (edit->kind == FLEET_EDIT_SET && !found)
-		ok = insert(t, key, len, edit->value);
-	else if (edit->kind == FLEET_EDIT_SET && last.value == last.key_end &&
-		 edit->value.len > 0) /* `key` alone */
-		ok = replace(t, last.key_end, last.key_end, edit->value.data, edit->value.len) &&
-		     replace(t, last.key_end, last.key_end, " ", 1);
-	else if (edit->kind == FLEET_EDIT_SET)
-		ok = replace(t, last.value, last.value_end, edit->value.data, edit->value.len);
-	return ok ? 0 : fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
+	return r < 0 ? r : set(t, key, len, edit->value, err);
 }
 
 static int32_t edit_all(const struct fleet_host *host, struct fleet_bytes in, const struct fleet_edit *edits,
@@ -298,7 +324,7 @@ static int32_t edit_all(const struct fleet_host *host, struct fleet_bytes in, co
 	int32_t r = check(host, in, err);
 
 	if (r == 0 && !replace(&t, 0, 0, in.data, in.len))
-		r = fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
+		r = out_of_memory(err);
 	for (uint32_t i = 0; i < n && r == 0; i++)
 		r = apply(&t, &edits[i], err);
 	if (r == 0)
