@@ -74,6 +74,7 @@ static const struct known {
 } known[] = {
 	{"driver", TOOL_READ | TOOL_EDIT, TEXT(driver)},
 	{"driver-dir", TOOL_CHECK | TOOL_READ | TOOL_EDIT, TEXT(driver_dir)},
+	{"debug", TOOL_CHECK | TOOL_READ | TOOL_EDIT, FLAG(debug)},
 	{"option", TOOL_CHECK | TOOL_READ | TOOL_EDIT, 0, false, take_option},
 	{"samples", TOOL_CHECK, TEXT(samples)},
 	{"exercise", TOOL_CHECK, TEXT(exercise)},

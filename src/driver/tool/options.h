@@ -17,7 +17,7 @@ struct tool_change {
 struct tool_options {
 	const char *driver, *driver_dir, *samples, *exercise;
 	const char *file; /* of check: the .so */
-	bool json, diff, in_place;
+	bool json, diff, in_place, debug;
 	struct fleet_option *options; /* owned, keys too */
 	uint32_t option_count;
 	struct tool_change *changes; /* owned */

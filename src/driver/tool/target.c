@@ -5,6 +5,13 @@
 #include "fleet/ids.h"
 #include "fleet/text.h"
 
+#define DEBUG_CALL_MS (60 * 60 * 1000)
+
+static int64_t call_ms(const struct tool_options *options)
+{
+	return options->debug ? DEBUG_CALL_MS : FLEET_DRIVER_CALL_MS;
+}
+
 struct driver_call tool_target_call(const struct tool_target *t)
 {
 	return (struct driver_call){.driver = t->name,
@@ -13,7 +20,7 @@ struct driver_call tool_target_call(const struct tool_target *t)
 		.state_dir = t->state_dir,
 		.options = t->options,
 		.option_count = t->option_count,
-		.deadline_ms = fleet_clock_monotonic_ms() + FLEET_DRIVER_CALL_MS};
+		.deadline_ms = fleet_clock_monotonic_ms() + t->call_ms};
 }
 
 int tool_target_from_path(const char *path, const struct tool_options *options, struct tool_target *ret,
@@ -39,7 +46,8 @@ int tool_target_from_path(const char *path, const struct tool_options *options, 
 	*ret = (struct tool_target){.name = TAKE_PTR(name),
 		.file = xasprintf("%s/%s", real, base),
 		.options = options->options,
-		.option_count = options->option_count};
+		.option_count = options->option_count,
+		.call_ms = call_ms(options)};
 	return 0;
 }
 
@@ -123,7 +131,8 @@ static int find_by_name(const struct tool_options *options, struct tool_target *
 		.summary = xstrdup(info->summary),
 		.roles = info->roles,
 		.options = options->options,
-		.option_count = options->option_count};
+		.option_count = options->option_count,
+		.call_ms = call_ms(options)};
 	return 0;
 }
 

@@ -13,6 +13,7 @@ struct tool_target {
 	const struct fleet_option *options; /* borrowed */
 	uint32_t option_count;
 	char *state_dir; /* owned; NULL until somebody sets it */
+	int64_t call_ms; /* how long one may take */
 };
 
 /* By path, which must be one of a file NAME.so; asks nothing yet. */
@@ -24,7 +25,8 @@ int tool_target_find(const struct tool_options *options, struct tool_target *ret
 int tool_target_describe(struct tool_target *t, struct fleet_error *err) FLEET_MUST_CHECK;
 void tool_target_done(struct tool_target *t);
 
-/* A call with the host's deadline, from now on. Borrows from t. */
+/* A call with its deadline, from now on: the host's, or a long one where somebody looks on with a debugger.
+ * Borrows from t. */
 struct driver_call tool_target_call(const struct tool_target *t);
 
 /* A config file's bytes, at most as many as the host takes; - is standard input. *ret_data owned. */

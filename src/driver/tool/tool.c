@@ -27,6 +27,7 @@ static const char help[] =
 	"  --driver DRIVER     a name, of a driver in the driver directory, or the path of a .so\n"
 	"  --driver-dir DIR    where drivers are [../lib/drivers from this program, else " DRIVERDIR "]\n"
 	"  --option KEY=VALUE  what an admin would write below config_options or service_options\n"
+	"  --debug             show the driver's debug lines too, and give each call an hour, as gdb needs it\n"
 	"  --help, --version\n"
 	"\n"
 	"Exit status: 0 done, 1 it did not work (check: a test failed), 2 misuse.\n";
@@ -99,5 +100,7 @@ int tool_main(int argc, char **argv)
 	verb = find_verb(argv[1], &err);
 	if (!verb || tool_options_parse(verb->name, verb->bit, argc - 2, argv + 2, &options, &err) < 0)
 		return misused(&err);
+	if (options.debug)
+		fleet_log_init("fleet-driver", FLEET_LOG_DEBUG, FLEET_LOG_FORMAT_TEXT);
 	return flush_output(verb->run(&options));
 }
