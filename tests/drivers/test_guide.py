@@ -12,32 +12,18 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import kit as kit_files  # noqa: E402
+
 SRCDIR = os.environ.get("FLEET_SRCDIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 STAGE = os.environ.get("FLEET_STAGE") or os.path.join(SRCDIR, "build/stage")
 GUIDE = os.path.join(SRCDIR, "docs/writing-a-driver.md")
 PREFIX = "/opt/fleet-agent"  # what the guide calls the kit's place
 BLOCK = re.compile(r"^```(\S+)(?: ([^\n]*))?\n(.*?)^```$", re.M | re.S)
-KIT = ("bin/fleet-driver", "include/fleet/driver.h", "lib/pkgconfig/fleet-driver.pc", "share/fleet/driver-template")
 
 
 class Failure(Exception):
     """What the guide says, and what came."""
-
-
-def make_kit(folder):
-    """An installation of the kit alone."""
-    os.makedirs(os.path.join(folder, "lib/drivers"))
-    for name in KIT:
-        source, target = os.path.join(STAGE, name), os.path.join(folder, name)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, target)
-    path = os.path.join(folder, "lib/pkgconfig/fleet-driver.pc")
-    with open(path, encoding="utf-8") as f:
-        text = f.read()
-    if STAGE not in text:
-        raise Failure(f"{path} does not name {STAGE}, where it was installed")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text.replace(STAGE, folder))
 
 
 class Shell:
@@ -177,7 +163,7 @@ def main():
     number, failed = 0, False
     print(f"1..{len(blocks) + 1}", flush=True)
     try:
-        make_kit(kit)
+        kit_files.install(STAGE, kit)
         shell = Shell(kit, home)
         for line, kind, info, body in blocks:
             number += 1
@@ -193,7 +179,7 @@ def main():
             only_the_kit(shell)
             print(f"ok {number + 1} - it stands on the kit alone")
         shell.end()
-    except Failure as e:
+    except (Failure, AssertionError) as e:
         print(f"# {e}\nBail out! the guide cannot be followed")
         failed = True
     finally:
