@@ -1,9 +1,13 @@
 #include "driver/child_host.h"
 #include "driver/tool/check.h"
+#include "driver/tool/guard.h"
 #include "driver/tool/prove.h"
 #include "fleet/text.h"
 
-static enum outcome classify(int r, const struct fleet_error *err)
+#define SMALL_INPUT 65536 /* for which there is always memory */
+
+/* What happened, with a hint where the sentence of a crash does not say enough. */
+static enum outcome classify(int r, size_t len, struct fleet_error *err)
 {
 	static const char *const bounds[] = {
 		CHILD_PATH_TOO_LONG, CHILD_TOO_MANY_SETTINGS, CHILD_ANSWER_TOO_LONG};
@@ -18,6 +22,14 @@ static enum outcome classify(int r, const struct fleet_error *err)
 		}
 		return OUTCOME_BROKEN;
 	case -EFAULT:
+		if (strstr(err->message, "SIGSEGV") || strstr(err->message, "SIGBUS"))
+			fleet_error_wrap(err, "does it read past the end of what it is lent? It ends where "
+					      "memory ends here");
+		return OUTCOME_BROKEN;
+	case -ENOMEM:
+		if (len < SMALL_INPUT)
+			fleet_error_wrap(err, "it says that memory is out, over an input of %zu bytes", len);
+		return len < SMALL_INPUT ? OUTCOME_BROKEN : OUTCOME_REFUSED;
 	case -ETIMEDOUT:
 	case -ENODATA:
 		return OUTCOME_BROKEN;
@@ -82,8 +94,11 @@ static const struct setting *find_broken_text(const struct settings *s)
 enum outcome check_read(struct check *c, struct fleet_bytes in, struct settings *ret, struct fleet_error *err)
 {
 	struct driver_call call = tool_target_call(&c->target);
-	enum outcome outcome = classify(driver_format_read(&call, in, ret, err), err);
+	struct guard guard;
+	enum outcome outcome =
+		classify(driver_format_read(&call, guard_copy(&guard, in), ret, err), in.len, err);
 
+	guard_done(&guard);
 	if (outcome == OUTCOME_REFUSED)
 		check_sentence(c, "read", in, NULL, 0, err);
 	if (outcome == OUTCOME_DONE && find_broken_text(ret)) {
@@ -98,8 +113,10 @@ enum outcome check_read(struct check *c, struct fleet_bytes in, struct settings 
 enum outcome check_check(struct check *c, struct fleet_bytes in, struct fleet_error *err)
 {
 	struct driver_call call = tool_target_call(&c->target);
-	enum outcome outcome = classify(driver_format_check(&call, in, err), err);
+	struct guard guard;
+	enum outcome outcome = classify(driver_format_check(&call, guard_copy(&guard, in), err), in.len, err);
 
+	guard_done(&guard);
 	if (outcome == OUTCOME_REFUSED)
 		check_sentence(c, "check", in, NULL, 0, err);
 	return outcome;
@@ -109,8 +126,16 @@ enum outcome check_edit(struct check *c, struct fleet_bytes in, const struct fle
 	struct fleet_buffer *ret, struct fleet_error *err)
 {
 	struct driver_call call = tool_target_call(&c->target);
-	enum outcome outcome = classify(driver_format_edit(&call, in, edits, (uint32_t)count, ret, err), err);
+	struct guarded_edits lent;
+	struct guard guard;
+	enum outcome outcome;
+	int r;
 
+	guard_edits(&lent, edits, count);
+	r = driver_format_edit(&call, guard_copy(&guard, in), lent.items, (uint32_t)count, ret, err);
+	outcome = classify(r, in.len, err);
+	guard_done(&guard);
+	guard_edits_done(&lent);
 	if (outcome == OUTCOME_DONE)
 		fleet_buffer_add_string(ret, ""); /* data is not NULL even where the new file is empty */
 	if (outcome == OUTCOME_REFUSED) {

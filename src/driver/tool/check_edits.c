@@ -1,6 +1,6 @@
 /* Edits of a sample: each does what was asked, and leaves all other bytes alone. */
 #include "driver/keypath.h"
-#include "driver/tool/check.h"
+#include "driver/tool/bytes.h"
 #include "fleet/limits.h"
 
 #define PICKS_MAX 24 /* settings of one sample that are tried */
@@ -16,103 +16,6 @@ struct subject {
 	const struct settings *now;
 	struct edit_verdicts v;
 };
-
-/* Where two texts differ: old[start..old_end) became new[start..new_end). */
-struct span {
-	size_t start, old_end, new_end;
-};
-
-static struct span find_span(struct fleet_bytes a, const struct fleet_buffer *b)
-{
-	size_t shorter = a.len < b->len ? a.len : b->len, head = 0, tail = 0;
-
-	while (head < shorter && a.data[head] == b->data[head])
-		head++;
-	while (tail < shorter - head && a.data[a.len - 1 - tail] == b->data[b->len - 1 - tail])
-		tail++;
-	return (struct span){head, a.len - tail, b->len - tail};
-}
-
-static unsigned line_at(struct fleet_bytes text, size_t at)
-{
-	unsigned line = 1;
-
-	for (size_t i = 0; i < at && i < text.len; i++)
-		line += text.data[i] == '\n';
-	return line;
-}
-
-static bool is_word(const struct setting *s)
-{
-	for (size_t i = 0; i < s->value_len; i++) {
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-",
-			    s->value[i]) ||
-			!s->value[i])
-			return false;
-	}
-	return s->value_len > 0;
-}
-
-/* Does the changed span lie in one spelling of the value, quotes included? *ret_spelled: it is spelled out
- * near it. */
-static bool lies_in_value(
-	const struct subject *x, const struct setting *old, const struct span *span, bool *ret_spelled)
-{
-	size_t len = old->value_len;
-	size_t from = span->start > len ? span->start - len - 1 : 0;
-
-	*ret_spelled = false;
-	for (size_t q = from; q + len <= x->in.len && q <= span->old_end; q++) {
-		size_t start = q, end = q + len;
-
-		if (memcmp(x->in.data + q, old->value, len) != 0)
-			continue;
-		*ret_spelled = true;
-		if (start > 0 && strchr("'\"", x->in.data[start - 1]) && x->in.data[start - 1])
-			start--;
-		if (end < x->in.len && strchr("'\"", x->in.data[end]) && x->in.data[end])
-			end++;
-		if (start <= span->start && span->old_end <= end)
-			return true;
-	}
-	return false;
-}
-
-/* After a change of one value: the bytes that differ are the value's own. */
-static void judge_bytes(struct subject *x, const struct setting *old, const struct fleet_buffer *after)
-{
-	struct span span = find_span(x->in, after);
-	size_t allowed = 0, crossed = 0;
-	bool spelled;
-
-	if (is_word(old)) {
-		bool inside = lies_in_value(x, old, &span, &spelled);
-
-		if (spelled && !inside) {
-			verdict_fail(&x->v.bytes,
-				"set of '%s' changed more than the value: bytes %zu to %zu, at line %u",
-				old->path, span.start, span.old_end, line_at(x->in, span.start));
-			return;
-		}
-	}
-	/* a value may stand on several lines, folded at its blanks or at backslashes */
-	for (size_t i = 0; i < old->value_len; i++)
-		allowed += old->value[i] == ' ' || old->value[i] == '\t' || old->value[i] == '\n';
-	for (size_t i = span.start; i < span.old_end; i++) {
-		if (x->in.data[i] != '\n')
-			continue;
-		crossed++;
-		allowed += i > 0 && (x->in.data[i - 1] == '\\' || (i > 1 && x->in.data[i - 1] == '\r' &&
-									  x->in.data[i - 2] == '\\'));
-	}
-	/* a block of text has a line of its own before its first, and one end more than the value where it is
-	 * chomped */
-	if (crossed > (allowed > 0 ? allowed + 2 : 0))
-		verdict_fail(&x->v.bytes, "set of '%s', from line %u on, changed %zu lines", old->path,
-			line_at(x->in, span.start), crossed + 1);
-	else
-		verdict_hold(&x->v.bytes);
-}
 
 /* The last of its name is the one that a set changes. */
 static bool is_last(const struct subject *x, size_t n)
@@ -158,7 +61,7 @@ static void try_same(struct subject *x, const struct setting *s)
 		verdict_fail(&x->v.same, "'%s': %s", s->path, err.message);
 	else if (out.len != x->in.len || memcmp(out.data, x->in.data, out.len) != 0)
 		verdict_fail(&x->v.same, "'%s' was set to the value that it has, and line %u changed",
-			s->path, line_at(x->in, find_span(x->in, &out).start));
+			s->path, bytes_line_at(x->in, bytes_span(x->in, &out).start));
 	else
 		verdict_hold(&x->v.same);
 }
@@ -201,46 +104,20 @@ static void try_other(struct subject *x, const struct setting *s)
 	}
 	verdict_hold(&x->v.other);
 	x->c->edits_made++;
-	judge_bytes(x, s, &out);
+	bytes_judge_set(&x->v.bytes, x->in, s, &out);
 	try_again(x, &edit, &out, s->path);
-}
-
-/* Is every byte of what is left from the old text, in its order? */
-static bool only_takes(struct fleet_bytes old, const struct fleet_buffer *left)
-{
-	size_t at = 0;
-
-	for (size_t i = 0; i < left->len; i++) {
-		const char *found = at < old.len ? memchr(old.data + at, left->data[i], old.len - at) : NULL;
-
-		if (!found)
-			return false;
-		at = (size_t)(found - old.data) + 1;
-	}
-	return true;
-}
-
-/* The length of the path of what a setting is a member of; SIZE_MAX where it is none, or an element. */
-static size_t parent_len(const char *path)
-{
-	struct keypath parsed;
-
-	if (keypath_parse(path, strlen(path), false, &parsed, NULL) < 0 || parsed.count == 0 ||
-		parsed.parts[parsed.count - 1].kind != KEYPATH_NAME)
-		return SIZE_MAX;
-	return parsed.count == 1 ? 0 : parsed.parts[parsed.count - 2].end;
 }
 
 static bool same_parent(const char *a, const char *b)
 {
-	size_t len = parent_len(a);
+	size_t len = bytes_parent_len(a);
 
-	return len == parent_len(b) && (len == SIZE_MAX || strncmp(a, b, len) == 0);
+	return len == bytes_parent_len(b) && (len == SIZE_MAX || strncmp(a, b, len) == 0);
 }
 
 static bool has_sibling(const struct subject *x, const struct setting *s)
 {
-	size_t parent = parent_len(s->path);
+	size_t parent = bytes_parent_len(s->path);
 
 	for (size_t i = 0; parent != SIZE_MAX && i < x->now->count; i++) {
 		const char *other = x->now->items[i].path;
@@ -251,7 +128,7 @@ static bool has_sibling(const struct subject *x, const struct setting *s)
 	return false;
 }
 
-static void try_unset(struct subject *x, const struct setting *s)
+static void try_unset(struct subject *x, const struct setting *s, bool only)
 {
 	_cleanup_buffer_ struct fleet_buffer out = FLEET_BUFFER_INIT;
 	struct fleet_edit edit = check_unset(s->path);
@@ -263,19 +140,19 @@ static void try_unset(struct subject *x, const struct setting *s)
 		verdict_refuse(&x->v.unset, err.message);
 	else if (outcome != OUTCOME_DONE)
 		verdict_fail(&x->v.unset, "unset of '%s': %s", s->path, err.message);
-	else if (has_sibling(x, s) && !only_takes(x->in, &out))
-		verdict_fail(&x->v.unset, "unset of '%s' wrote something; it is only to take away", s->path);
+	else if (only && has_sibling(x, s))
+		bytes_judge_unset(&x->v.unset, x->in, s, &out);
 	else
 		verdict_hold(&x->v.unset);
 	/* not of elements: the next one has moved into its place */
-	if (outcome == OUTCOME_DONE && parent_len(s->path) != SIZE_MAX)
+	if (outcome == OUTCOME_DONE && bytes_parent_len(s->path) != SIZE_MAX)
 		try_again(x, &edit, &out, s->path);
 }
 
 /* A new key beside this one comes and goes, and the file is what it was. */
 static void try_new(struct subject *x, const struct setting *s)
 {
-	size_t parent = parent_len(s->path);
+	size_t parent = bytes_parent_len(s->path);
 	_cleanup_free_ char *path = parent == SIZE_MAX ? NULL
 						       : xasprintf("%.*s%sFleetCheckNew", (int)parent,
 								 s->path, parent > 0 ? "." : "");
@@ -283,7 +160,7 @@ static void try_new(struct subject *x, const struct setting *s)
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct fleet_edit set, unset;
 	enum outcome outcome;
-	struct span span;
+	struct byte_span span;
 
 	if (!path || strlen(path) > FLEET_KEY_PATH_MAX || settings_find(x->now, path))
 		return;
@@ -297,10 +174,10 @@ static void try_new(struct subject *x, const struct setting *s)
 		verdict_fail(&x->v.added, "set of '%s': %s", path, err.message);
 		return;
 	}
-	span = find_span(x->in, &with);
+	span = bytes_span(x->in, &with);
 	if (span.start != span.old_end)
 		verdict_fail(&x->v.added, "set of the new '%s' did not only add, it changed line %u", path,
-			line_at(x->in, span.start));
+			bytes_line_at(x->in, span.start));
 	else
 		verdict_hold(&x->v.added);
 	try_again(x, &set, &with, path);
@@ -310,7 +187,7 @@ static void try_new(struct subject *x, const struct setting *s)
 	else if (without.len != x->in.len || memcmp(without.data, x->in.data, without.len) != 0)
 		verdict_fail(&x->v.back,
 			"'%s' was set and unset, and the file is not what it was, from line %u on", path,
-			line_at(x->in, find_span(x->in, &without).start));
+			bytes_line_at(x->in, bytes_span(x->in, &without).start));
 	else
 		verdict_hold(&x->v.back);
 }
@@ -324,7 +201,7 @@ static void try_several(struct subject *x, const struct setting *first, const st
 	struct fleet_error err = FLEET_ERROR_INIT;
 	enum outcome outcome;
 
-	if (first == last || !value || !*first->path || parent_len(first->path) == SIZE_MAX)
+	if (first == last || !value || !*first->path || bytes_parent_len(first->path) == SIZE_MAX)
 		return;
 	edits[0] = check_unset(first->path);
 	edits[1] = check_set(last->path, value, strlen(value), last->type);
@@ -391,12 +268,12 @@ void check_sample_edits(struct check *c, const struct sample *sample, const stru
 		const struct setting *s = &now->items[n];
 
 		if (!*s->path)
-			continue; /* the document itself is no key */
-		if (is_last(&x, n))
+			continue;     /* the document itself is no key */
+		if (is_last(&x, n)) { /* of its name: that is the one that a set changes */
 			try_same(&x, s);
-		if (is_only(&x, n))
 			try_other(&x, s);
-		try_unset(&x, s);
+		}
+		try_unset(&x, s, is_only(&x, n));
 		/* once for each neighbourhood */
 		if (!last || !same_parent(s->path, last->path))
 			try_new(&x, s);

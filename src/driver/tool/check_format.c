@@ -35,10 +35,31 @@ static void check_refusal(struct check *c, const struct sample *s)
 }
 
 /* Twice, in two processes, whose addresses are not the same. */
+/* An option that no driver knows is none of its business. */
+static enum outcome read_with_option(
+	struct check *c, const struct sample *s, struct settings *ret, struct fleet_error *err)
+{
+	const struct fleet_option *given = c->target.options;
+	uint32_t count = c->target.option_count;
+	struct fleet_option *options = xcalloc(count + 1, sizeof(*options));
+	enum outcome outcome;
+
+	for (uint32_t i = 0; i < count; i++)
+		options[i] = given[i];
+	options[count] = (struct fleet_option){"fleet-check-unknown", "1"};
+	c->target.options = options;
+	c->target.option_count = count + 1;
+	outcome = check_read(c, bytes_of(s), ret, err);
+	c->target.options = given;
+	c->target.option_count = count;
+	free(options);
+	return outcome;
+}
+
 static void check_determinism(
 	struct check *c, const struct sample *s, const struct settings *now, struct verdict *v)
 {
-	_cleanup_(settings_done) struct settings again = SETTINGS_INIT;
+	_cleanup_(settings_done) struct settings again = SETTINGS_INIT, with_option = SETTINGS_INIT;
 	_cleanup_buffer_ struct fleet_buffer first = FLEET_BUFFER_INIT, second = FLEET_BUFFER_INIT;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct fleet_edit edit;
@@ -47,6 +68,8 @@ static void check_determinism(
 		verdict_fail(v, "the second time, read fails: %s", err.message);
 	else if (!check_same(now, &again))
 		verdict_fail(v, "the second time, read says something else, or in another order");
+	else if (read_with_option(c, s, &with_option, &err) != OUTCOME_DONE || !check_same(now, &with_option))
+		verdict_fail(v, "with an option that it does not know, read says something else");
 	else
 		verdict_hold(v);
 	if (now->count == 0)
@@ -113,6 +136,31 @@ static void check_inspection(
 		judge_inspection(c, s, &seen, v);
 }
 
+/* A file that an app's first push makes is empty before. */
+static void check_first_key(
+	struct check *c, const struct sample *s, const struct settings *now, struct verdict *v)
+{
+	_cleanup_(settings_done) struct settings nothing = SETTINGS_INIT;
+	_cleanup_buffer_ struct fleet_buffer out = FLEET_BUFFER_INIT;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct fleet_bytes empty = check_bytes("", 0);
+	const struct setting *first = now->count > 0 ? &now->items[0] : NULL;
+	enum outcome outcome =
+		first && *first->path ? check_read(c, empty, &nothing, &err) : OUTCOME_TOO_MUCH;
+	struct fleet_edit edit;
+
+	if (outcome == OUTCOME_DONE) {
+		edit = check_set(first->path, first->value, first->value_len, first->type);
+		outcome = check_proven(c, empty, &nothing, &edit, 1, &out, &err);
+	}
+	if (outcome == OUTCOME_DONE)
+		verdict_hold(v);
+	else if (outcome == OUTCOME_REFUSED)
+		verdict_refuse(v, err.message);
+	else if (outcome == OUTCOME_BROKEN)
+		verdict_fail(v, "%s: its first key in an empty file: %s", s->name, err.message);
+}
+
 /* false: the driver does not take it. */
 static bool check_understood(struct check *c, const struct sample *s, struct settings *ret)
 {
@@ -135,7 +183,8 @@ static bool check_understood(struct check *c, const struct sample *s, struct set
 	return true;
 }
 
-static bool check_sample(struct check *c, const struct sample *s, bool inspect, struct verdict *inspection)
+static bool check_sample(struct check *c, const struct sample *s, bool inspect, struct verdict *inspection,
+	struct verdict *first_key)
 {
 	_cleanup_(settings_done) struct settings now = SETTINGS_INIT;
 	struct verdict same = {0};
@@ -152,6 +201,7 @@ static bool check_sample(struct check *c, const struct sample *s, bool inspect, 
 		check_inspection(c, s, &now, inspection);
 	if (now.count == 0 && !s->given)
 		return false; /* to this driver it is all comment */
+	check_first_key(c, s, &now, first_key);
 	check_sample_edits(c, s, &now);
 	check_sample_values(c, s, &now);
 	check_sample_damage(c, s);
@@ -163,7 +213,7 @@ void check_format(struct check *c, const char *samples_dir)
 	static const char understood[] = "it understands samples with settings in them";
 	struct samples samples = {NULL, 0};
 	struct fleet_error err = FLEET_ERROR_INIT;
-	struct verdict inspection = {0};
+	struct verdict inspection = {0}, first_key = {0};
 	unsigned useful = 0;
 
 	if (!samples_dir) {
@@ -173,7 +223,7 @@ void check_format(struct check *c, const char *samples_dir)
 		return;
 	}
 	for (size_t i = 0; i < samples.count; i++)
-		useful += check_sample(c, &samples.items[i], useful < INSPECT_MAX, &inspection);
+		useful += check_sample(c, &samples.items[i], useful < INSPECT_MAX, &inspection, &first_key);
 	samples_done(&samples);
 	if (useful == 0)
 		tap_fail(&c->tap,
@@ -193,5 +243,6 @@ void check_format(struct check *c, const char *samples_dir)
 	}
 	verdict_tell(&inspection, &c->tap, "no sample to try it with",
 		"%d calls in one process: no leak, nothing kept, nothing overwritten", ROUNDS);
+	verdict_tell(&first_key, &c->tap, "no sample to take a key from", "an empty file takes a first key");
 	check_hostile(c);
 }

@@ -37,6 +37,8 @@ static const struct {
 static const char *const names[] = {"a b", " a", "a=b", "a:b", "#a", ";a", "\"a\"", "'a'", "a\\.b", "\\[a]",
 	"\\\\", "-", "\xc3\xa4", "0", "null", "{a}", "a\tb", "\\e", "<a>", "$a", "export a"};
 
+#define TEXT_PICKS 5 /* settings of a sample that texts are tried at */
+
 struct subject {
 	struct check *c;
 	const struct sample *sample;
@@ -99,6 +101,23 @@ static void try_texts(const struct subject *x, const struct setting *s, struct v
 	memset(big, 'x', FLEET_VALUE_MAX);
 	edit = check_set(s->path, big, FLEET_VALUE_MAX, FLEET_TYPE_STRING);
 	try_edit(x, &edit, "a value of 64 KiB", v);
+}
+
+/* Texts at strings all over the sample: how a value may be written depends on where it stands. */
+static void try_everywhere(const struct subject *x, const struct setting *first, struct verdict *v)
+{
+	size_t step = x->now->count / TEXT_PICKS + 1;
+
+	try_texts(x, first, v);
+	for (size_t i = 0; i < x->now->count; i += step) {
+		const struct setting *s = &x->now->items[i];
+		bool only = settings_find(x->now, s->path) == s;
+
+		for (size_t k = i + 1; k < x->now->count && only; k++)
+			only = !str_equal(x->now->items[k].path, s->path);
+		if (only && s != first && *s->path && s->type == FLEET_TYPE_STRING)
+			try_texts(x, s, v);
+	}
 }
 
 static void try_types(const struct subject *x, const struct setting *s, struct verdict *v)
@@ -165,7 +184,7 @@ void check_sample_values(struct check *c, const struct sample *sample, const str
 	struct verdict values = {0}, types = {0}, keys = {0}, nonsense = {0};
 
 	if (s) {
-		try_texts(&x, s, &values);
+		try_everywhere(&x, s, &values);
 		if (!now->text_only)
 			try_types(&x, s, &types);
 		try_names(&x, s, &keys);

@@ -27,7 +27,8 @@ static const char help[] =
 	"  --driver DRIVER     a name, of a driver in the driver directory, or the path of a .so\n"
 	"  --driver-dir DIR    where drivers are [../lib/drivers from this program, else " DRIVERDIR "]\n"
 	"  --option KEY=VALUE  what an admin would write below config_options or service_options\n"
-	"  --debug             show the driver's debug lines too, and give each call an hour, as gdb needs it\n"
+	"  --debug             show the driver's debug lines too, and give each call an hour, as gdb needs "
+	"it\n"
 	"  --help, --version\n"
 	"\n"
 	"Exit status: 0 done, 1 it did not work (check: a test failed), 2 misuse.\n";
