@@ -77,7 +77,7 @@ static bool is_linkers_own(const char *name)
 		if (str_equal(name, names[i]))
 			return true;
 	}
-	return false;
+	return str_starts(name, "__odr_asan"); /* and AddressSanitizer from each object built with it */
 }
 
 static void look_at(struct elf_exports *exports, const ElfW(Sym) * sym, const char *name)
