@@ -113,8 +113,8 @@ static int enter(struct settings *s, const struct keypath_part *part, const char
 		if (create && part->kind != KEYPATH_INDEX)
 			filter(s, keep_unless_last, place.exact, at, len);
 	}
-	if (!there && !place.exact && !create)
-		return 1;
+	if (!there && !create && (!place.exact || place.exact->maybe))
+		return 1; /* what the format does not show has no elements that could be missing */
 	if (part->kind == KEYPATH_INDEX && part->index >= place.elements)
 		return senseless(err, at, len, "has no element of this index; a new last one is [+]");
 	*ret_index = part->kind == KEYPATH_APPEND ? place.elements : part->index;

@@ -326,6 +326,22 @@ static void test_apply_to_a_format_of_text_only(void)
 	expect_applied(list, FLEET_ARRAY_LEN(list), true);
 }
 
+/* Emptied by one edit, which a format may show as [] or not at all: for the next one it may be missing. */
+static void test_unset_of_what_an_unset_has_emptied(void)
+{
+	struct settings before = list_of((const char *const[]){"s.a:s:1", "s.b:s:2", NULL}),
+			after = SETTINGS_INIT, want = list_of((const char *const[]){"s.b:s:2", NULL});
+	const struct fleet_edit edits[] = {UNSET("s.a[0]"), UNSET("s.a[0]")};
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	before.text_only = true;
+	CU_ASSERT_EQUAL_FATAL(settings_apply(&before, edits, FLEET_ARRAY_LEN(edits), &after, &err), 0);
+	CU_ASSERT_EQUAL(settings_compare(&after, &want, &err), 0);
+	settings_done(&before);
+	settings_done(&after);
+	settings_done(&want);
+}
+
 static void test_compare(void)
 {
 	static const struct {
@@ -453,9 +469,9 @@ static const struct unit_test settings_tests[] = {UNIT_TEST(test_paths_have_one_
 	UNIT_TEST(test_paths_are_bounded), UNIT_TEST(test_only_what_fits_its_type_is_taken),
 	UNIT_TEST(test_decide), UNIT_TEST(test_decide_for_a_format_of_text_only),
 	UNIT_TEST(test_a_value_is_never_quoted_in_an_error), UNIT_TEST(test_apply),
-	UNIT_TEST(test_apply_to_a_format_of_text_only), UNIT_TEST(test_compare),
-	UNIT_TEST(test_values_may_hold_nul), UNIT_TEST(test_globs), UNIT_TEST(test_secrets),
-	UNIT_TEST(test_numbers), {0}};
+	UNIT_TEST(test_apply_to_a_format_of_text_only), UNIT_TEST(test_unset_of_what_an_unset_has_emptied),
+	UNIT_TEST(test_compare), UNIT_TEST(test_values_may_hold_nul), UNIT_TEST(test_globs),
+	UNIT_TEST(test_secrets), UNIT_TEST(test_numbers), {0}};
 
 int main(void)
 {
