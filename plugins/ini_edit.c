@@ -320,13 +320,24 @@ static bool is_as_asked(const struct ini_doc *old, const struct ini_doc *new, co
 	return good;
 }
 
+/* Where names that differ in case are one name, a key that stands there several times has the path of its
+ * first spelling: with that one gone, all others would have another path. */
+static bool keeps_its_path(const struct ini_doc *new, const struct target *t)
+{
+	struct target now = *t;
+
+	find(new, &now);
+	return now.key == INI_NONE ||
+	       is_spelled(new, new->items[now.key].name_start, new->items[now.key].name_end, t->name);
+}
+
 static int finish(const struct ini_doc *doc, const struct target *t, const struct ini_change *change,
 	const struct fleet_edit *edit, struct text *file, struct fleet_driver_error *err)
 {
 	struct fleet_driver_error unused = {.size = sizeof(unused)};
 	struct text after = {0};
 	struct ini_doc new;
-	bool good;
+	bool good, kept;
 
 	build(doc, change, &after);
 	if (after.failed) {
@@ -335,9 +346,14 @@ static int finish(const struct ini_doc *doc, const struct target *t, const struc
 	}
 	good = ini_doc_parse(doc->rules, after.data ? after.data : "", after.len, &new, &unused) == 0 &&
 	       is_as_asked(doc, &new, t, change, edit->value);
+	kept = !good || keeps_its_path(&new, t);
 	ini_doc_done(&new);
-	if (!good) {
+	if (!good || !kept) {
 		text_done(&after);
+		if (!kept)
+			return fleet_driver_fail(err, -EINVAL, 0, 0,
+				"this key stands there in several spellings, of which the first would go: "
+				"edit the file by hand");
 		return fleet_driver_fail(err, -EINVAL, 0, 0,
 			"the new file would not read back as asked by this format's rules: edit it by hand");
 	}

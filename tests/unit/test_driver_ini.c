@@ -269,6 +269,8 @@ static void test_examples_of_windows_and_systemd(void)
 		{"[S]\nPath=a\n", "s.Path=b", "has that name as 'S'"},
 		{"[S]\nPath=a\n", "s.Other=b", "has that name as 'S'"},
 		{"[S]\nPath=a\n", "s", "spells"},
+		{"[S]\nPath=a\nPATH=b\n", "S.Path[0]", "several spellings"},
+		{"[S]\nPath=a\nPATH=b\n", "S.Path=c", "several spellings"},
 		{0},
 	};
 	static const struct try_example systemd[] = {
