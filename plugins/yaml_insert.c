@@ -116,14 +116,27 @@ static uint32_t find_example(
 	return example_in(doc, from, limit_behind(doc, document, container), node->column, part);
 }
 
+/* New lines come in front of the line end at `at`, which becomes the last one's: in a file that mixes them,
+ * the old line needs one of the same kind to be what it was. */
+static void take_newline(const struct yaml_doc *doc, uint32_t at, struct yaml_writer *w)
+{
+	if (at < doc->len && doc->text[at] == '\n')
+		w->newline = "\n";
+	else if (at + 1 < doc->len && doc->text[at] == '\r' && doc->text[at + 1] == '\n')
+		w->newline = "\r\n";
+	else if (at < doc->len && doc->text[at] == '\r')
+		w->newline = "\r";
+}
+
 static void insert_in_block(const struct yaml_doc *doc, uint32_t document, uint32_t container,
-	const struct yaml_writer *w, size_t i, struct splices *s)
+	struct yaml_writer *w, size_t i, struct splices *s)
 {
 	const struct yaml_node *node = &doc->nodes[container];
 	uint32_t at = find_example(doc, document, container, &w->path->parts[i]);
 
 	if (at == YAML_NONE)
 		at = yaml_line_end(doc, doc->nodes[node->last].end);
+	take_newline(doc, at, w);
 	splice_begin(s, at, at);
 	yaml_add_line(w, node->column, &s->text);
 	yaml_add_block_entry(w, i, node->column, &s->text);
@@ -147,8 +160,8 @@ static void insert_in_empty(const struct yaml_doc *doc, uint32_t container, cons
 	splice_end(s);
 }
 
-static void insert_in_flow(const struct yaml_doc *doc, uint32_t container, const struct yaml_writer *w,
-	size_t i, struct splices *s)
+static void insert_in_flow(
+	const struct yaml_doc *doc, uint32_t container, struct yaml_writer *w, size_t i, struct splices *s)
 {
 	const struct yaml_node *node = &doc->nodes[container], *last = &doc->nodes[node->last];
 	uint32_t comma = yaml_comma(doc, node->last), at = comma == YAML_NONE ? last->end : comma + 1;
@@ -160,6 +173,7 @@ static void insert_in_flow(const struct yaml_doc *doc, uint32_t container, const
 
 		if (behind == yaml_line_end(doc, behind))
 			at = behind;
+		take_newline(doc, at, w);
 	}
 	if (comma == YAML_NONE)
 		splice_insert(s, last->end, ",");
@@ -215,6 +229,7 @@ int yaml_insert_root(const struct yaml_doc *doc, uint32_t document, const struct
 	at = path->parts[0].kind == PATH_NAME ? example_in(doc, from, to, 0, &path->parts[0]) : YAML_NONE;
 	splice_begin(s, at == YAML_NONE ? to : at, at == YAML_NONE ? to : at);
 	if (at != YAML_NONE) {
+		take_newline(doc, at, &w);
 		yaml_add_line(&w, 0, &s->text);
 		yaml_add_block_entry(&w, 0, 0, &s->text);
 	} else if (to == doc->len && to > doc->bom && doc->text[to - 1] != '\n') {
