@@ -111,6 +111,24 @@ bool yaml_is_in_flow(const struct yaml_doc *doc, uint32_t n)
 	return up != YAML_NONE && doc->nodes[up].style == YAML_STYLE_FLOW;
 }
 
+/* The last byte that the node spells out: an empty value at its end lies where the next thing begins, behind
+ * blank lines and comments that are not its own. */
+static uint32_t spelled_end(const struct yaml_doc *doc, uint32_t n)
+{
+	uint32_t end = doc->nodes[n].start;
+
+	for (uint32_t i = n; i < doc->nodes[n].after; i++) {
+		const struct yaml_node *node = &doc->nodes[i];
+		bool spelled = node->start < node->end &&
+			       (node->style == YAML_STYLE_FLOW || node->kind == YAML_KIND_SCALAR ||
+				       node->kind == YAML_KIND_ALIAS);
+
+		if (spelled && node->end > end)
+			end = node->end;
+	}
+	return end;
+}
+
 bool yaml_member_name(const struct yaml_doc *doc, uint32_t n, const char **ret, size_t *ret_len)
 {
 	const struct yaml_node *key = &doc->nodes[doc->nodes[n].key];
@@ -121,6 +139,6 @@ bool yaml_member_name(const struct yaml_doc *doc, uint32_t n, const char **ret, 
 		return true;
 	}
 	*ret = doc->text + key->start; /* as it is spelled: it has no other name */
-	*ret_len = key->end - key->start;
+	*ret_len = spelled_end(doc, doc->nodes[n].key) - key->start;
 	return false;
 }

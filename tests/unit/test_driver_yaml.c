@@ -30,6 +30,8 @@ static void test_read(void)
 	expect_read("just text\n", "=just text");
 	expect_read("- 1\n- - 2\n  - 3\n", "[0]=1\n[1][0]=2\n[1][1]=3");
 	expect_read("? a\n? b\n: c\n? [x, y]\n: d\n", "a=null\nb=c\n\\[x, y]=d");
+	expect_read("? ? x\n# c\n", "? x=null"); /* a name without what follows it */
+	expect_read("? ? x\n\ny: 1\n", "? x=null\ny=1");
 }
 
 static void test_types(void)
