@@ -219,6 +219,11 @@ int fleet_http_request_parse(struct fleet_http_request *req, struct fleet_error 
 	char *decoded = NULL;
 	int status;
 
+	if (req->evreq->major != 1) {
+		req->evreq->major = 1; /* of the answer */
+		req->evreq->minor = 1;
+		return fleet_error_set(err, 505, "The only version of HTTP known here is 1");
+	}
 	if (!method_name(evhttp_request_get_command(req->evreq)))
 		return fleet_error_set(err, 501, "This method is not known here");
 	status = check_framing(req, err);

@@ -199,6 +199,7 @@ static void test_refuses_what_is_no_http(void)
 		{"GET /hello HTTP/1.1\r\nBad Name: x\r\n\r\n", 400, PROBLEM, NULL},
 		{"BREW /hello HTTP/1.1\r\nHost: x\r\n\r\n", 501, PROBLEM, NULL},
 		{"CONNECT x:80 HTTP/1.0\r\n\r\n", 501, PROBLEM, NULL},
+		{"GET /hello HTTP/0.1\r\nHost: x\r\n\r\n", 505, "HTTP/1.1 505 ", NULL},
 		{"TRACE /hello HTTP/1.1\r\nHost: x\r\n\r\n", 501, PROBLEM, NULL},
 		{"OPTIONS * HTTP/1.1\r\nHost: x\r\n" C, 404, PROBLEM, NULL},
 		{"POST /apps HTTP/1.1\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n12345", 417, PROBLEM,
@@ -244,7 +245,8 @@ static void test_refuses_bad_encodings(void)
 static void test_refuses_bad_bodies(void)
 {
 	static const struct exchange table[] = {
-		{P("/apps", JSON "Content-Length: 8\r\n", "{\"appId\""), 400, "The body cannot be read: not valid JSON: line 1", NULL},
+		{P("/apps", JSON "Content-Length: 8\r\n", "{\"appId\""), 400,
+			"The body cannot be read: not valid JSON: line 1", NULL},
 		{P("/apps", JSON "Content-Length: 2\r\n", "[]"), 400, "must be a JSON object", NULL},
 		{P("/apps", JSON "Content-Length: 4\r\n", "null"), 400, "must be a JSON object", NULL},
 		{P("/apps", JSON "Content-Length: 2\r\n", "{}"), 400, "\"field\":\"appId\"", NULL},
