@@ -246,6 +246,7 @@ static void test_compaction_keeps_what_counts(void)
 	ledger_set_keep(l, 8);
 	CU_ASSERT_EQUAL(ledger_accept(l, waiting, NULL), 0);
 	CU_ASSERT_EQUAL(ledger_step(l, id_of(waiting), "write", waiting, NULL), 0);
+	CU_ASSERT_EQUAL(ledger_step(l, id_of(waiting), "recover", NULL, NULL), 0);
 	CU_ASSERT_EQUAL(ledger_accept(l, unstored, NULL), 0);
 	end(l, id_of(unstored), "not stored");
 	for (int i = 0; i < 20; i++) {
@@ -269,6 +270,7 @@ static void test_compaction_keeps_what_counts(void)
 		CU_ASSERT_PTR_NOT_NULL(ledger_find(l, last));
 		CU_ASSERT_EQUAL(ledger_find(l, id_of(waiting))->state, LEDGER_BEGUN);
 		CU_ASSERT(ledger_find(l, id_of(waiting))->write_at >= 0);
+		CU_ASSERT_EQUAL(ledger_find(l, id_of(waiting))->recoveries, 1);
 		json_object_put(outcome);
 		json_object_put(kept);
 		outcome = kept = NULL;

@@ -380,6 +380,18 @@ static int copy_finished(const struct ledger *l, const struct ledger_entry *e, s
 	return 0;
 }
 
+/* So many times that a recovery of it began: a crash in each must not be forgotten with the file that told of
+ * it. */
+static void copy_recoveries(const struct ledger_entry *e, struct fleet_buffer *out)
+{
+	for (unsigned i = 0; i < e->recoveries; i++) {
+		_cleanup_json_ struct json_object *record = record_new("step", e->id);
+
+		fleet_json_add_string(record, "step", "recover");
+		ledger_format_line(record, out);
+	}
+}
+
 static int copy_entry(const struct ledger *l, const struct ledger_entry *e, struct fleet_buffer *out,
 	struct fleet_error *err)
 {
@@ -394,6 +406,8 @@ static int copy_entry(const struct ledger *l, const struct ledger_entry *e, stru
 		r = copy_record(l, e->write_at, out, err);
 	if (r >= 0 && e->last_at != e->write_at)
 		r = copy_record(l, e->last_at, out, err);
+	if (r >= 0)
+		copy_recoveries(e, out);
 	return r;
 }
 
@@ -455,10 +469,8 @@ static int rewrite(struct ledger *l, struct fleet_error *err)
 	for (size_t i = 0; i < fresh->count; i++) { /* what the file does not say */
 		const struct ledger_entry *old = ledger_find(l, fresh->entries[i].id);
 
-		if (old) {
-			fresh->entries[i].recoveries = old->recoveries;
+		if (old)
 			fresh->entries[i].told = old->told;
-		}
 	}
 	fresh->keep = l->keep;
 	swap = *l;
