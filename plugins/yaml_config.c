@@ -271,6 +271,20 @@ static int apply(struct state *state, const struct fleet_edit *edit, struct flee
 	return r;
 }
 
+/* A line end to YAML, and to nobody else any more: to find lines by it is not worth the care. */
+static int refuse_lone_returns(const struct yaml_doc *doc, struct fleet_driver_error *err)
+{
+	const char *end = doc->text + doc->len, *at = doc->text;
+
+	for (; (at = memchr(at, '\r', (size_t)(end - at))); at++) {
+		if (at + 1 == end || at[1] != '\n')
+			return yaml_doc_fail(doc, (size_t)(at - doc->text), err, -EINVAL,
+				"a carriage return without a line feed ends this line: edit the file by "
+				"hand");
+	}
+	return 0;
+}
+
 static int32_t yaml_edit(const struct fleet_host *host, struct fleet_bytes in, const struct fleet_edit *edits,
 	uint32_t n, struct fleet_sink *out, struct fleet_driver_error *err)
 {
@@ -278,6 +292,8 @@ static int32_t yaml_edit(const struct fleet_host *host, struct fleet_bytes in, c
 	int r;
 
 	r = parse(in.data, in.len, &state.doc, err);
+	if (r == 0)
+		r = refuse_lone_returns(&state.doc, err);
 	for (uint32_t i = 0; i < n && r == 0; i++)
 		r = apply(&state, &edits[i], err);
 	if (r == 0)

@@ -124,8 +124,6 @@ static void take_newline(const struct yaml_doc *doc, uint32_t at, struct yaml_wr
 		w->newline = "\n";
 	else if (at + 1 < doc->len && doc->text[at] == '\r' && doc->text[at + 1] == '\n')
 		w->newline = "\r\n";
-	else if (at < doc->len && doc->text[at] == '\r')
-		w->newline = "\r";
 }
 
 static void insert_in_block(const struct yaml_doc *doc, uint32_t document, uint32_t container,

@@ -426,6 +426,7 @@ static void test_edits_that_make_no_sense(void)
 		{"a: [1]\n", "a[+]", "cannot be unset"},
 		{"a: {x: 1}\na: {x: 2}\n", "a.x=1", "more than once"},
 		{"a: {x: 1}\na: {x: 2}\n", "a", "more than once"}, {"a: [b: 1]\n", "a[0].c=1", "single pair"},
+		{"a: 1\rb: 2\n", "b=3", "carriage return without a line feed"},
 		{"a: [b: 1]\n", "a[0].b", "single pair"}, {"? [x]\n: 1\n", "\\[x]=2", "no simple text"},
 		{"a: !mine 1\n", "a=2", "tag"}, {"a: !!int 1\n", "a=\"x\"", "tag"},
 		{"a: x\n", "b\xff=1", "UTF-8"}, {"a: x\n", "a=\"\xff\"", "UTF-8"},
