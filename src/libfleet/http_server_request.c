@@ -233,6 +233,8 @@ int fleet_http_request_parse(struct fleet_http_request *req, struct fleet_error 
 		return fleet_error_set(err, 414, "The URL is longer than %d bytes", FLEET_URL_LEN_MAX);
 	if (str_empty(path))
 		path = "/";
+	if (path[0] != '/' && strcmp(path, "*") != 0)
+		return fleet_error_set(err, 400, "The path must begin with a slash");
 	if (fleet_http_decode(path, strlen(path), false, &decoded) < 0)
 		return fleet_error_set(err, 400, "The path is no valid percent-encoded UTF-8");
 	free(req->path);

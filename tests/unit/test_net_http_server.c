@@ -202,6 +202,7 @@ static void test_refuses_what_is_no_http(void)
 		{"GET /hello HTTP/0.1\r\nHost: x\r\n\r\n", 505, "HTTP/1.1 505 ", NULL},
 		{"TRACE /hello HTTP/1.1\r\nHost: x\r\n\r\n", 501, PROBLEM, NULL},
 		{"OPTIONS * HTTP/1.1\r\nHost: x\r\n" C, 404, PROBLEM, NULL},
+		{"GET hello HTTP/1.1\r\nHost: x\r\n" C, 400, "begin with a slash", NULL},
 		{"POST /apps HTTP/1.1\r\nExpect: miracles\r\nContent-Length: 5\r\n\r\n12345", 417, PROBLEM,
 			NULL},
 		{0}};
