@@ -238,6 +238,50 @@ def an_environment_file_takes_values_and_no_code(lab):
     check_equal(lab.read("apps/app-a.env"), new, "the file after a refusal")
 
 
+NGINX = """user  www-data;
+events {
+    worker_connections 768;
+    # multi_accept on;
+}
+http {
+    server {
+        listen      80;   # plain
+    }
+}
+"""
+
+
+def a_format_that_a_lens_knows(lab):
+    """The augeas driver, its lens named in the app's YAML: loaded in the sandbox, and nothing but the line changes."""
+    if not os.path.exists(os.path.join(harness.STAGE, "lib/drivers/augeas.so")):
+        raise harness.Skip("built without libaugeas")
+    lab.console()
+    options = "config_driver: augeas\nconfig_options: {lens: Nginx.lns}"
+    lab.agent("agent-001", apps=[
+        lab.simulated("web", config=NGINX, extra=options),
+        lab.simulated("broken", config=NGINX.replace(" {", " ", 1), extra=options),
+        lab.simulated("nameless", config=NGINX, extra="config_driver: augeas"),
+        lab.simulated("unknown", config=NGINX, extra="config_driver: augeas\nconfig_options: {lens: Nonsense.lns}"),
+    ])
+    before = lab.running("agent-001", "web")
+    ended = push(lab, "agent-001", "web", unset=["user"], settings={
+        "events[0].worker_connections": "1024", "events[0].multi_accept": "on", "http[0].server[0].listen": "8080"})
+    check_equal(ended["state"], "succeeded", f"state ({ended})")
+    check_equal(lab.read("apps/web.json"), NGINX.replace("user  www-data;\n", "").replace("768", "1024").replace(
+        "    # multi_accept on;\n", "    # multi_accept on;\n    multi_accept on;\n").replace("80;", "8080;"), "the file")
+    lab.restarted("agent-001", "web", before["pid"])
+    for app, why in (("broken", "2:7: from here on"), ("nameless", "option lens is missing"), ("unknown", "Nonsense.lns")):
+        path = f"apps/{app}.json"
+        text = lab.read(path)
+        ended = push(lab, "agent-001", app, settings={"user": "root"})
+        check_equal(ended["state"], "failed", f"{app}: state ({ended})")
+        check_in(why, ended["message"], f"{app}: message")
+        check_equal(lab.read(path), text, f"{app}: the file")
+    ended = push(lab, "agent-001", "web", settings={"worker_processes": "1;\nload_module evil"})
+    check_equal(ended["state"], "failed", f"a smuggled directive ({ended})")
+    check_in("cannot write this", ended["message"], "message")
+
+
 if __name__ == "__main__":
     harness.main([
         only_the_named_line_changes,
@@ -249,4 +293,5 @@ if __name__ == "__main__":
         what_cannot_be_done_changes_nothing,
         values_stay_out_of_logs_and_audit,
         an_environment_file_takes_values_and_no_code,
+        a_format_that_a_lens_knows,
     ])
