@@ -1,5 +1,5 @@
 /* Where a new key goes, and in which style: behind the commented-out example of itself, else behind the last
- * assignment, else at the file's end, in case of need with an empty line between. */
+ * assignment, else at the file's end, behind a comment in case of need with an empty line between. */
 #include "env_edit.h"
 
 struct style {
@@ -128,6 +128,18 @@ static void compose(const struct env_doc *doc, const struct env_wish *wish, cons
 		text_add_string(&ret->text, ending);
 }
 
+/* A comment is the last line. An assignment that goes on at the file's end is somebody's slip: an empty line
+ * would end it, and stay when the new key goes again. */
+static bool ends_in_comment(const struct env_doc *doc)
+{
+	const char *s = doc->text.data;
+	size_t len = doc->text.len, start = len > 0 && s[len - 1] == '\n' ? len - 1 : len;
+
+	while (start > 0 && s[start - 1] != '\n')
+		start--;
+	return is_comment(s, line_at(s, len, start));
+}
+
 bool env_insert_propose(
 	const struct env_doc *doc, const struct env_wish *wish, unsigned n, struct env_change *ret)
 {
@@ -136,7 +148,7 @@ bool env_insert_propose(
 	size_t at = doc->text.len;
 	bool example = false;
 
-	if (n > 3)
+	if (n > 3 || (n == 3 && !ends_in_comment(doc)))
 		return false;
 	if (n == 0)
 		example = find_example(doc, wish, &at, &style);
