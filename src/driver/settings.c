@@ -82,14 +82,43 @@ static int by_path(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static const struct setting **sorted(const struct settings *s)
-{
-	const struct setting **list = xcalloc(s->count + 1, sizeof(*list));
+/* A run of a list's items; sorted() ends with a NULL. */
+struct range {
+	const struct settings *list;
+	size_t start, end;
+};
 
-	for (size_t i = 0; i < s->count; i++)
-		list[i] = &s->items[i];
-	qsort(list, s->count, sizeof(*list), by_path);
+static const struct setting **sorted(const struct range *r)
+{
+	size_t count = r->end - r->start;
+	const struct setting **list = xcalloc(count + 1, sizeof(*list));
+
+	for (size_t i = 0; i < count; i++)
+		list[i] = &r->list->items[r->start + i];
+	qsort(list, count, sizeof(*list), by_path);
 	return list;
+}
+
+static bool same(const struct setting *a, const struct setting *b)
+{
+	return a->type == b->type && a->value_len == b->value_len && strcmp(a->path, b->path) == 0 &&
+	       memcmp(a->value, b->value, a->value_len) == 0;
+}
+
+/* What the lists have in common at their beginning and at their end needs no sorting: nearly all, where a
+ * driver keeps the order of a file. */
+static void leave_out_common(struct range *a, struct range *b)
+{
+	while (a->start < a->end && b->start < b->end &&
+		same(&a->list->items[a->start], &b->list->items[b->start])) {
+		a->start++;
+		b->start++;
+	}
+	while (a->start < a->end && b->start < b->end &&
+		same(&a->list->items[a->end - 1], &b->list->items[b->end - 1])) {
+		a->end--;
+		b->end--;
+	}
 }
 
 static int differs(struct fleet_error *err, const char *path, const char *what)
@@ -104,10 +133,14 @@ static int differs(struct fleet_error *err, const char *path, const char *what)
 
 int settings_compare(const struct settings *expected, const struct settings *actual, struct fleet_error *err)
 {
-	_cleanup_free_ const struct setting **want = sorted(expected), **have = sorted(actual);
+	struct range left = {expected, 0, expected->count}, right = {actual, 0, actual->count};
+	_cleanup_free_ const struct setting **want = NULL, **have = NULL;
 	size_t i = 0, j = 0;
 
-	while (i < expected->count || j < actual->count) {
+	leave_out_common(&left, &right);
+	want = sorted(&left);
+	have = sorted(&right);
+	while (want[i] || have[j]) {
 		const struct setting *w = want[i], *h = have[j];
 		int order = !w ? 1 : !h ? -1 : strcmp(w->path, h->path);
 

@@ -284,20 +284,29 @@ static int apply_one(struct settings *s, const struct fleet_edit *edit, struct f
 	return r;
 }
 
+/* Of what was checked when it was added. */
+static struct settings copy(const struct settings *from)
+{
+	struct settings s = {.count = from->count, .capacity = from->count, .text_only = from->text_only};
+
+	s.items = xcalloc(s.count, sizeof(*s.items));
+	for (size_t i = 0; i < s.count; i++) {
+		const struct setting *item = &from->items[i];
+
+		s.items[i] = *item;
+		s.items[i].path = xstrdup(item->path);
+		s.items[i].value = xmalloc(item->value_len + 1);
+		memcpy(s.items[i].value, item->value, item->value_len + 1);
+	}
+	return s;
+}
+
 int settings_apply(const struct settings *before, const struct fleet_edit *edits, size_t count,
 	struct settings *ret, struct fleet_error *err)
 {
-	struct settings s = {.text_only = before->text_only};
+	struct settings s = copy(before);
 	int r = 0;
 
-	for (size_t i = 0; i < before->count && r == 0; i++) {
-		const struct setting *item = &before->items[i];
-
-		r = settings_add(&s, (struct fleet_bytes){item->path, strlen(item->path)},
-			(struct fleet_bytes){item->value, item->value_len}, item->type);
-	}
-	if (r < 0)
-		r = fleet_error_errno(err, r, "cannot take over the settings of the file");
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = apply_one(&s, &edits[i], err);
 	if (r < 0) {

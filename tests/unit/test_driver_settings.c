@@ -345,7 +345,7 @@ static void test_unset_of_what_an_unset_has_emptied(void)
 static void test_compare(void)
 {
 	static const struct {
-		const char *expected[4], *actual[4];
+		const char *expected[6], *actual[6];
 		const char *why; /* NULL: equal */
 	} list[] = {
 		{{"a:i:1", "b:i:2"}, {"b:i:2", "a:i:1"}, NULL},
@@ -357,6 +357,13 @@ static void test_compare(void)
 		{{"a:s:x"}, {"a:s:hunter2"}, "'a' would have another value"},
 		{{"a:o:{}"}, {NULL}, "'a' would be missing"},
 		{{"a:i:1"}, {"a:i:1", "a:i:1"}, "without having been asked for"},
+		/* with something before and behind that is the same */
+		{{"z:i:0", "a:i:1", "b:i:2", "y:i:9"}, {"z:i:0", "b:i:2", "a:i:1", "y:i:9"}, NULL},
+		{{"z:i:0", "a:i:1", "a:i:2", "y:i:9"}, {"z:i:0", "a:i:2", "a:i:1", "y:i:9"},
+			"'a' would have another value"},
+		{{"a:i:1", "a:i:2", "a:i:1"}, {"a:i:1", "a:i:1", "a:i:2"}, "'a' would have another value"},
+		{{"a:i:1", "b:i:2", "a:i:3"}, {"a:i:1", "a:i:3", "b:i:2"}, NULL},
+		{{"a:i:1", "b:i:1", "a:i:1"}, {"a:i:1", "b:i:1"}, "'a' would be missing"},
 	};
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(list); i++) {
