@@ -20,19 +20,27 @@ static struct ini_item *add_item(struct ini_doc *doc)
 	return &doc->items[doc->count++];
 }
 
+static const char *next(const struct ini_doc *doc, const char *from, char c)
+{
+	size_t left = doc->len - (size_t)(from - doc->text);
+
+	return left > 0 ? memchr(from, c, left) : NULL;
+}
+
 /* What no INI file has, whatever reads it. */
 static int check_bytes(const struct ini_doc *doc, struct fleet_driver_error *err)
 {
-	const char *s = doc->text;
+	const char *s = doc->text, *nul = next(doc, s, '\0');
 
 	if (doc->len >= 2 && (memcmp(s, "\xff\xfe", 2) == 0 || memcmp(s, "\xfe\xff", 2) == 0))
 		return ini_doc_fail(doc, 0, err, -EINVAL, "this is UTF-16: save the file as UTF-8");
-	for (size_t i = 0; i < doc->len; i++) {
-		if (s[i] == '\0')
-			return ini_doc_fail(doc, i, err, -EINVAL, "a NUL byte: this is no text");
-		if (s[i] == '\r' && (i + 1 == doc->len || s[i + 1] != '\n'))
-			return ini_doc_fail(doc, i, err, -EINVAL, "a carriage return that is no line end");
+	for (const char *cr = s; (cr = next(doc, cr, '\r')) && (!nul || cr < nul); cr++) {
+		if (cr + 1 == s + doc->len || cr[1] != '\n')
+			return ini_doc_fail(
+				doc, (size_t)(cr - s), err, -EINVAL, "a carriage return that is no line end");
 	}
+	if (nul)
+		return ini_doc_fail(doc, (size_t)(nul - s), err, -EINVAL, "a NUL byte: this is no text");
 	return 0;
 }
 

@@ -321,6 +321,16 @@ static int edit_key(struct change *c, const struct path *path, const struct flee
 	return edit->kind == FLEET_EDIT_SET ? set(c, row, index) : unset(c, row, index);
 }
 
+static int unset_section(const struct ini_rules *rules, struct text *file, const struct fleet_edit *edit,
+	struct fleet_driver_error *err)
+{
+	struct ini_doc doc;
+	int r = parse(rules, file->data ? file->data : "", file->len, &doc, err);
+
+	ini_doc_done(&doc);
+	return r < 0 ? r : ini_edit(rules, file, edit, err);
+}
+
 static int apply(const struct ini_rules *rules, struct text *file, const struct fleet_edit *edit,
 	struct fleet_driver_error *err)
 {
@@ -332,7 +342,7 @@ static int apply(const struct ini_rules *rules, struct text *file, const struct 
 	if (r < 0 || path.count == 0)
 		r = fleet_driver_fail(err, r < 0 ? r : -EINVAL, 0, 0, "an edit without a proper key path");
 	else if (path.count == 1 && path.parts[0].kind == PATH_NAME && edit->kind == FLEET_EDIT_UNSET)
-		r = ini_edit(rules, file, edit, err); /* a section */
+		r = unset_section(rules, file, edit, err);
 	else if (path.count < 2 || path.count > 3 || path.parts[0].kind != PATH_NAME ||
 		 path.parts[1].kind != PATH_NAME || (path.count == 3 && path.parts[2].kind == PATH_NAME))
 		r = edit->kind == FLEET_EDIT_UNSET ? 0
@@ -358,8 +368,6 @@ static int32_t unit_edit(const struct fleet_host *host, struct fleet_bytes in, c
 	text_add(&file, in.data, in.len);
 	if (file.failed)
 		return fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
-	r = parse(&rules, in.data, in.len, &doc, err);
-	ini_doc_done(&doc);
 	for (uint32_t i = 0; i < n && r == 0; i++)
 		r = apply(&rules, &file, &edits[i], err);
 	if (r == 0) {
