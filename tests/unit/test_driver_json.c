@@ -5,6 +5,7 @@
 #include "unit.h"
 
 extern const struct fleet_driver_v1 fleet_driver_v1;
+extern const struct unit_test json_oracle_tests[];
 
 static struct fleet_bytes bytes_of(const char *text)
 {
@@ -701,5 +702,6 @@ static const struct unit_test json_tests[] = {UNIT_TEST(test_set_changes_the_val
 
 int main(void)
 {
-	return unit_run((const struct unit_suite[]){{"json-config", json_tests}, {0}});
+	return unit_run((const struct unit_suite[]){
+		{"json-config", json_tests}, {"json-config and python", json_oracle_tests}, {0}});
 }
