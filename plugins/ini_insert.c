@@ -148,7 +148,8 @@ static bool is_example(const struct ini_doc *doc, size_t i, const struct path_pa
 	if (!name) /* prose has blanks where names have none */
 		return has_assignment(&item) &&
 		       !memchr(s + item.name_start, ' ', item.name_end - item.name_start);
-	if (!text_equal(s + item.name_start, item.name_end - item.name_start, name->name, name->name_len))
+	if (!ini_names_equal(
+		    &rules, s + item.name_start, item.name_end - item.name_start, name->name, name->name_len))
 		return false;
 	if (item.delimiter == INI_NONE)
 		return doc->rules->bare != INI_BARE_NONE;
@@ -291,6 +292,8 @@ static int add_section(const struct ini_doc *doc, const struct ini_new_key *key,
 	style.column = 0;
 	if (style.before.len > 1)
 		style.before = constant(" ");
+	if (doc->rules->empty_is_bare && key->value.len == 0)
+		style.delimiter = '\0';
 	r = add_line(doc, key, &style, &change->text, err);
 	if (ended)
 		text_add_string(&change->text, newline);
@@ -334,6 +337,8 @@ int ini_insert(const struct ini_doc *doc, const struct ini_new_key *key, struct 
 		   doc->items[place.previous].kind == INI_COMMENT && doc->rules->bare != INI_BARE_NONE &&
 		   is_example(doc, place.previous, key->name, &place.example)) {
 		style.delimiter = '\0'; /* `#skip-networking` has no value */
+	} else if (doc->rules->empty_is_bare && key->value.len == 0 && key->after == INI_NONE) {
+		style.delimiter = '\0';
 	}
 	newline = lines_ending(doc->text, doc->len, place.at);
 	change->start = change->end = place.at;

@@ -3,15 +3,15 @@
 
 static const struct ini_rules flavours[] = {
 	{"generic", ";#", ";#", "=:", " = ", INI_INLINE_AFTER_BLANK, INI_CONTINUES_INDENTED, INI_BARE_WORDS,
-		INI_QUOTES_KEPT, false, false, true},
+		INI_QUOTES_KEPT, false, false, true, false},
 	{"systemd", ";#", "", "=", "=", INI_INLINE_NONE, INI_CONTINUES_BACKSLASH, INI_BARE_NONE,
-		INI_QUOTES_NONE, false, false, false},
+		INI_QUOTES_NONE, false, false, false, false},
 	{"php", ";", ";", "=", " = ", INI_INLINE_ANYWHERE, INI_CONTINUES_NOT, INI_BARE_ANY, INI_QUOTES_PHP,
-		false, false, false},
+		false, false, false, false},
 	{"mysql", ";#", "#", "=", " = ", INI_INLINE_ANYWHERE, INI_CONTINUES_NOT, INI_BARE_ANY,
-		INI_QUOTES_MYSQL, false, true, true},
+		INI_QUOTES_MYSQL, false, true, true, true},
 	{"windows", ";", "", "=", "=", INI_INLINE_NONE, INI_CONTINUES_NOT, INI_BARE_ANY, INI_QUOTES_PLAIN,
-		true, false, false},
+		true, false, false, false},
 };
 
 struct choice {

@@ -242,6 +242,11 @@ static void test_examples_of_mysql(void)
 		{"[mysqld]\npw = x\n", "mysqld.pw=a\nport=2\t", "[mysqld]\npw = a\\nport=2\\t\n"},
 		{"[mysqld]\npw = x\n", "mysqld.pw= a ", "[mysqld]\npw = \" a \"\n"},
 		{"[mysqld]\na=1\n!includedir /x/\n", "mysqld.b=2", "[mysqld]\na=1\nb=2\n!includedir /x/\n"},
+		/* on, and not off as `skip-networking =` would have it; and a-b is a_b, in comments too */
+		{"[mysqld]\nport = 1\n", "mysqld.skip-networking=", "[mysqld]\nport = 1\nskip-networking\n"},
+		{"[mysqld]\nport = 1\n", "client.quick=", "[mysqld]\nport = 1\n\n[client]\nquick\n"},
+		{"[mysqld]\n#max-packet = 1M\nport = 1\n", "mysqld.max_packet=2M",
+			"[mysqld]\n#max-packet = 1M\nmax_packet = 2M\nport = 1\n"},
 		{0},
 	};
 	static const struct try_refusal refused[] = {
