@@ -190,6 +190,8 @@ static int on_log(struct driver_answer *a, const char *data, size_t len, struct 
 				: level > 3 ? 3
 					    : level],
 		"driver %s, app %s: %s", a->calls[0].driver, current(a)->app_id, text);
+	if (current(a)->note && level < FLEET_LOG_LEVEL_DEBUG)
+		current(a)->note(text, current(a)->arg);
 	return 0;
 }
 

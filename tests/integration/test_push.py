@@ -201,6 +201,19 @@ def what_cannot_be_done_changes_nothing(lab):
         check_equal(lab.app("agent-001", app).get("pid"), before, f"pid after {what}")
 
 
+def a_push_says_that_included_files_were_not_looked_into(lab):
+    lab.console()
+    config = "[mysqld]\nport = 1\n!includedir /etc/mysql/conf.d/\n"
+    ini = "config_driver: ini-config\nconfig_options: {flavour: mysql}\n"
+    lab.agent("agent-001", apps=[lab.simulated("app-a", config=config, extra=ini)])
+    lab.running("agent-001", "app-a")
+    ended = push(lab, "agent-001", "app-a", settings={"mysqld.port": "2"})
+    check_equal(ended["state"], "succeeded", f"state ({ended.get('message')})")
+    check_equal(lab.read("apps/app-a.json"), config.replace("1", "2"), "the file")
+    read = next(step for step in ended["steps"] if step["step"] == "read")
+    check_in("not looked into", read.get("message") or "", "what the result says of reading the file")
+
+
 def values_stay_out_of_logs_and_audit(lab):
     console = lab.console()
     agent = lab.agent("agent-001", apps=[lab.simulated("app-a", extra='secret_keys: ["Limits.*"]')])
@@ -291,6 +304,7 @@ if __name__ == "__main__":
         a_stopped_app_stays_stopped,
         an_app_that_does_not_come_up_gets_its_old_file_back,
         what_cannot_be_done_changes_nothing,
+        a_push_says_that_included_files_were_not_looked_into,
         values_stay_out_of_logs_and_audit,
         an_environment_file_takes_values_and_no_code,
         a_format_that_a_lens_knows,

@@ -52,10 +52,19 @@ void push_done(struct push *p)
 	safe_file_done(&p->target);
 	safe_content_done(&p->before);
 	safe_content_done(&p->after);
+	free(p->note);
 	free(p->apps);
 }
 
 /* ---- read ---- */
+
+static void keep_note(const char *text, void *arg)
+{
+	struct push *p = arg;
+
+	if (!p->note)
+		p->note = xstrdup(text);
+}
 
 static int read_settings(
 	struct push *p, const struct safe_content *content, struct settings *ret, struct fleet_error *err)
@@ -65,6 +74,8 @@ static int read_settings(
 
 	if (r < 0)
 		return r;
+	call.note = keep_note;
+	call.arg = p;
 	r = driver_format_read(&call, bytes_of(content->data, content->len), ret, err);
 	if (r == -EINVAL && !content->exists)
 		return 0; /* to this format nothing at all is malformed; a file that is not there says nothing
@@ -288,6 +299,7 @@ static int prepare(struct push *p, size_t *ret_changed)
 	r = read_now(p, &now);
 	if (r < 0)
 		return r;
+	op_end_step(p->op, true, p->note);
 	if (op_begin(p->op, "edit", NULL, &err) < 0)
 		return op_fail(p->op, "internal", "%s", err.message), -EPIPE;
 	r = restore_of ? make_restored(p, restore_of) : make_edited(p, &now, &expected);
