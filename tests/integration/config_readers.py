@@ -181,6 +181,24 @@ def read_systemd(data):
     return out
 
 
+OWN = ("PWD", "OLDPWD", "SHLVL", "_")  # what sh sets itself
+
+
+def sh_reader(lab):
+    """What sh has in its environment after the file, where no program can be found to run."""
+    program = Program(lab, ["/bin/sh", "-c", 'set -a; . "FILE" >&2; exec /usr/bin/env -0'])
+    program.env = {"PATH": "/nonexistent"}
+
+    def read(data):
+        said = program.run(data)
+        if said is None:
+            raise Unreadable("sh does not take it")
+        pairs = [item.partition("=") for item in said.decode().split("\0") if item]
+        return {(name,): ("string", value) for name, _, value in pairs if name not in (*OWN, "PATH")}
+
+    return read
+
+
 class Program:
     """A reader that is a program, from an installed package or an unpacked one."""
 

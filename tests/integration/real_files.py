@@ -54,6 +54,8 @@ FILES = (
         "mysql-common:etc/mysql/my.cnf.fallback", "mariadb-common:etc/mysql/mariadb.cnf",
         "mariadb-server:etc/mysql/mariadb.conf.d/*.cnf", "mariadb-server:usr/share/mysql/*.cnf")),
     ("ini-config", "systemd", ("flavour=systemd",), 12, (":etc/systemd/*.conf",)),
+    ("env-config", "sh", (), 12, tuple(f"{p}:etc/default/*" for p in PACKAGES)),
+    ("env-config", "sh", (), 8, (":etc/default/*",)),
     ("systemd-unit", "systemd", (), 9, (
         ":lib/systemd/system/systemd-*d.service", ":lib/systemd/system/*.timer", ":lib/systemd/system/*.socket")),
     ("systemd-unit", "systemd", (), 8, tuple(f"{p}:lib/systemd/system/*.service" for p in PACKAGES)),
