@@ -205,7 +205,7 @@ static void try_wishes(const struct settings *now)
 		check_proven(input->file, now, edits, n, &out);
 		if (n > 1)
 			check_steps(edits, n, &out);
-		else if (edits[0].path.data[edits[0].path.len - 1] != ']')
+		else if (edits[0].path.data[edits[0].path.len - 1] != ']' && !strstr(edits[0].path.data, "[+]"))
 			check_again(&edits[0], &out); /* elements move up, or are added once more */
 		fleet_buffer_done(&out);
 	}
