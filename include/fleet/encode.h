@@ -17,4 +17,12 @@ int fleet_base64url_decode(const char *text, size_t text_len, unsigned char **re
 void fleet_sha256(const void *data, size_t len, unsigned char ret_digest[FLEET_SHA256_LEN]);
 void fleet_sha256_hex(const void *data, size_t len, char ret_hex[FLEET_SHA256_HEX]);
 
+/* The same of what comes piece by piece (encode_stream.c). */
+struct fleet_sha256_stream;
+struct fleet_sha256_stream *fleet_sha256_stream_new(void); /* owned */
+void fleet_sha256_stream_add(struct fleet_sha256_stream *stream, const void *data, size_t len);
+/* Once, at the end. */
+void fleet_sha256_stream_end(struct fleet_sha256_stream *stream, char ret_hex[FLEET_SHA256_HEX]);
+void fleet_sha256_stream_free(struct fleet_sha256_stream *stream); /* accepts NULL */
+
 #endif

@@ -89,9 +89,28 @@ static void test_sha256(void)
 	CU_ASSERT_STRING_EQUAL(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+static void test_sha256_of_pieces(void)
+{
+	static const char text[] = "a release, as it comes from its client: one part after the other";
+	char whole[FLEET_SHA256_HEX], pieces[FLEET_SHA256_HEX];
+
+	fleet_sha256_hex(text, strlen(text), whole);
+	for (size_t size = 1; size <= strlen(text); size += 7) {
+		struct fleet_sha256_stream *stream = fleet_sha256_stream_new();
+
+		for (size_t at = 0; at < strlen(text); at += size)
+			fleet_sha256_stream_add(
+				stream, text + at, strlen(text) - at < size ? strlen(text) - at : size);
+		fleet_sha256_stream_end(stream, pieces);
+		CU_ASSERT_STRING_EQUAL(pieces, whole);
+		fleet_sha256_stream_free(stream);
+	}
+	fleet_sha256_stream_free(NULL);
+}
+
 static const struct unit_test tests[] = {UNIT_TEST(test_hex), UNIT_TEST(test_base64url_vectors),
 	UNIT_TEST(test_base64url_is_strict), UNIT_TEST(test_base64url_round_trip), UNIT_TEST(test_sha256),
-	{0}};
+	UNIT_TEST(test_sha256_of_pieces), {0}};
 
 int main(void)
 {
