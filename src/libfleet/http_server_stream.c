@@ -1,4 +1,4 @@
-/* Answers that go on (SSE): chunks while the client stays. */
+/* Answers that go on (SSE, files): piece by piece while the client stays. */
 #include <event2/http.h>
 #include "http_server_internal.h"
 
@@ -6,6 +6,7 @@ struct fleet_http_stream {
 	struct evhttp_request *evreq; /* evhttp's; NULL where nobody reads: a HEAD, a client that left */
 	struct event *gone;           /* tells on_closed from the loop then */
 	void (*on_closed)(struct fleet_http_stream *stream, void *arg);
+	void (*on_sent)(struct fleet_http_stream *stream, void *arg); /* of a paced piece under way */
 	void *arg;
 };
 
@@ -93,6 +94,31 @@ int fleet_http_stream_send(struct fleet_http_stream *stream, const void *data, s
 	evhttp_send_reply_chunk(stream->evreq, chunk);
 	evbuffer_free(chunk);
 	return 0;
+}
+
+static void on_sent(struct evhttp_connection *evcon FLEET_UNUSED, void *arg)
+{
+	struct fleet_http_stream *stream = arg;
+	void (*told)(struct fleet_http_stream *, void *) = TAKE_PTR(stream->on_sent);
+
+	if (told)
+		told(stream, stream->arg);
+}
+
+void fleet_http_stream_send_paced(struct fleet_http_stream *stream, const void *data, size_t len,
+	void (*on_sent_fn)(struct fleet_http_stream *stream, void *arg))
+{
+	struct evbuffer *chunk;
+
+	if (!stream->evreq || len == 0) /* nobody reads: on_closed is on its way */
+		return;
+	chunk = evbuffer_new();
+	if (!chunk || evbuffer_add(chunk, data, len) < 0)
+		abort(); /* out of memory, as in xmalloc: the piece is the caller's, and there is one at a
+			    time */
+	stream->on_sent = on_sent_fn;
+	evhttp_send_reply_chunk_with_cb(stream->evreq, chunk, on_sent, stream);
+	evbuffer_free(chunk);
 }
 
 void fleet_http_stream_end(struct fleet_http_stream *stream)

@@ -9,7 +9,7 @@ static struct {
 	struct fleet_http_server *server;
 	struct fleet_http_request *held; /* /held leaves its request here */
 	struct fleet_http_stream *stream;
-	int streams_closed, contexts_freed, handled;
+	int streams_closed, contexts_freed, handled, pieces;
 } t;
 
 static void handle_hello(struct fleet_http_request *req, void *arg)
@@ -72,6 +72,33 @@ static void handle_stream(struct fleet_http_request *req, void *arg FLEET_UNUSED
 	t.stream = fleet_http_stream_start(req, 200, "text/event-stream", on_stream_closed, NULL);
 }
 
+#define PIECE  65536
+#define PIECES 400
+
+static char piece[PIECE];
+
+static void on_piece_sent(struct fleet_http_stream *stream, void *arg)
+{
+	CU_ASSERT_PTR_EQUAL(stream, t.stream);
+	if (++t.pieces < PIECES)
+		fleet_http_stream_send_paced(stream, piece, sizeof(piece), on_piece_sent);
+	else
+		fleet_http_stream_end(TAKE_PTR(t.stream));
+	(void)arg;
+}
+
+static void handle_pieces(struct fleet_http_request *req, void *arg FLEET_UNUSED)
+{
+	char length[24];
+
+	memset(piece, 'x', sizeof(piece));
+	(void)snprintf(length, sizeof(length), "%d", PIECE * PIECES);
+	fleet_http_add_header(req, "Content-Length", length);
+	t.pieces = 0;
+	t.stream = fleet_http_stream_start(req, 200, "application/octet-stream", on_stream_closed, NULL);
+	fleet_http_stream_send_paced(t.stream, piece, sizeof(piece), on_piece_sent);
+}
+
 static void handle_nothing(struct fleet_http_request *req, void *arg FLEET_UNUSED)
 {
 	fleet_http_reply_bytes(req, 204, NULL, NULL, 0);
@@ -98,6 +125,7 @@ static const struct fleet_http_route routes[] = {
 	{"PUT", "/bytes", handle_bytes, 0},
 	{"GET", "/held", handle_held, 0},
 	{"GET", "/stream", handle_stream, 0},
+	{"GET", "/pieces", handle_pieces, 0},
 	{"GET", "/nothing", handle_nothing, 0},
 	{"GET", "/conflict", handle_conflict, 0},
 	{0},
@@ -631,6 +659,47 @@ static void test_streams(void)
 	stop();
 }
 
+static void test_paces_an_answer_of_known_length(void)
+{
+	static const char request[] = "GET /pieces HTTP/1.1\r\n\r\n",
+			  head[] = "HEAD /pieces HTTP/1.1\r\n\r\n";
+	_cleanup_buffer_ struct fleet_buffer buf = FLEET_BUFFER_INIT;
+	const char *body;
+	int fd;
+
+	start();
+	fd = raw_connect(fleet_http_server_port(t.server));
+	CU_ASSERT(raw_send(t.base, fd, request, strlen(request)));
+	CU_ASSERT_FATAL(RAW_WAIT(t.base, t.stream));
+	/* who does not read is not sent more and more: the kernel's buffers end somewhere */
+	for (int i = 0; i < 50; i++)
+		raw_turn(t.base);
+	CU_ASSERT(t.pieces < PIECES);
+	CU_ASSERT(raw_wait_end(t.base, fd, &buf));
+	CU_ASSERT(raw_has(&buf, "Content-Length: 26214400\r\n") && !raw_has(&buf, "chunked"));
+	body = buf.data ? memmem(buf.data, buf.len, "\r\n\r\n", 4) : NULL;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(body);
+	CU_ASSERT_EQUAL(buf.len - (size_t)(body + 4 - buf.data), (size_t)PIECE * PIECES);
+	CU_ASSERT_EQUAL(t.pieces, PIECES);
+	CU_ASSERT_EQUAL(t.streams_closed, 0);
+	(void)close(fd);
+
+	/* a client that leaves in the middle, and one that wants the head alone */
+	fd = raw_connect(fleet_http_server_port(t.server));
+	CU_ASSERT(raw_send(t.base, fd, request, strlen(request)));
+	CU_ASSERT_FATAL(RAW_WAIT(t.base, t.stream));
+	(void)close(fd);
+	CU_ASSERT(RAW_WAIT(t.base, t.streams_closed == 1));
+	fd = raw_connect(fleet_http_server_port(t.server));
+	fleet_buffer_truncate(&buf, 0);
+	CU_ASSERT(raw_send(t.base, fd, head, strlen(head)));
+	CU_ASSERT(RAW_WAIT(t.base, t.streams_closed == 2));
+	CU_ASSERT(raw_wait_end(t.base, fd, &buf));
+	CU_ASSERT(raw_has(&buf, "Content-Length: 26214400\r\n") && !raw_has(&buf, "xxx"));
+	(void)close(fd);
+	stop();
+}
+
 static void test_tells_when_a_streams_client_leaves(void)
 {
 	_cleanup_buffer_ struct fleet_buffer buf = FLEET_BUFFER_INIT;
@@ -766,6 +835,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_requests_outlive_their_server),
 	UNIT_TEST(test_streams),
 	UNIT_TEST(test_tells_when_a_streams_client_leaves),
+	UNIT_TEST(test_paces_an_answer_of_known_length),
 	UNIT_TEST(test_bounds_a_streams_backlog),
 	UNIT_TEST(test_bounds_what_a_streams_client_says),
 	UNIT_TEST(test_ends_a_stream_that_head_asked_for),
