@@ -35,6 +35,9 @@ FLEET_DEFINE_CLEANUP(struct fleet_http_client *, fleet_http_client_free)
  * "Cannot reach URL: ". *ret is filled only when 0 is returned. */
 int fleet_http_call(struct fleet_http_client *client, const char *method, const char *path, struct json_object *body,
 	struct fleet_http_response *ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same with a body of any kind. */
+int fleet_http_send(struct fleet_http_client *client, const char *method, const char *path, const char *content_type,
+	const void *data, size_t len, struct fleet_http_response *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* Reads a text/event-stream until on_event returns false (0), the deadline (monotonic ms, 0: none) passes
  * (-ETIMEDOUT) or the server ends it (-ECONNRESET). -EPROTO with the problem's detail where the server answers

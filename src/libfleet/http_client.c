@@ -304,11 +304,19 @@ static int explain(struct exchange *x, CURLcode code, struct fleet_error *err)
 int fleet_http_call(struct fleet_http_client *client, const char *method, const char *path,
 	struct json_object *body, struct fleet_http_response *ret, struct fleet_error *err)
 {
-	struct exchange x = {.curl = client->curl};
-	_cleanup_free_ char *url = url_of(client, path);
-	struct curl_slist *headers = NULL;
 	size_t len = 0;
 	const char *text = body ? fleet_json_text(body, &len) : NULL;
+
+	return fleet_http_send(client, method, path, "application/json", text, len, ret, err);
+}
+
+int fleet_http_send(struct fleet_http_client *client, const char *method, const char *path,
+	const char *content_type, const void *text, size_t len, struct fleet_http_response *ret,
+	struct fleet_error *err)
+{
+	struct exchange x = {.curl = client->curl};
+	_cleanup_free_ char *url = url_of(client, path), *type = xasprintf("Content-Type: %s", content_type);
+	struct curl_slist *headers = NULL;
 	CURLcode code;
 	int r = 0;
 
@@ -325,7 +333,7 @@ int fleet_http_call(struct fleet_http_client *client, const char *method, const 
 
 		(void)curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
 		(void)curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text ? text : "");
-		headers = curl_slist_append(NULL, text ? "Content-Type: application/json" : "Content-Type:");
+		headers = curl_slist_append(NULL, text ? type : "Content-Type:");
 		for (h = client->headers; headers && h; h = h->next)
 			if (!curl_slist_append(headers, h->data))
 				abort(); /* out of memory, as in xmalloc */
