@@ -174,6 +174,12 @@ char *outcome_clean_text(const struct command *command, const char *text)
 	return clean;
 }
 
+/* Nobody said what the release's bytes have to be. */
+static bool no_checksum(const struct command *command)
+{
+	return command->action == FLEET_ACTION_UPDATE_APP && !fleet_json_string(command->args, "sha256");
+}
+
 char *outcome_request_message(const struct command *command)
 {
 	_cleanup_json_ struct json_object *keys = edited_keys(command);
@@ -185,7 +191,7 @@ char *outcome_request_message(const struct command *command)
 	fleet_buffer_printf(&out, "%s asked to %s %s on %s", command->actor,
 		words[command->action].infinitive, command->app_id, command->agent_id);
 	if (command->action == FLEET_ACTION_UPDATE_APP && version)
-		fleet_buffer_printf(&out, " to %s", version);
+		fleet_buffer_printf(&out, " to %s%s", version, no_checksum(command) ? " (no checksum)" : "");
 	if (restore)
 		fleet_buffer_printf(&out, ": the file as it was before %s", restore);
 	add_keys(&out, ": ", keys, "");
@@ -215,6 +221,7 @@ struct json_object *outcome_request_details(const struct command *command)
 	fleet_json_add_string(details, "restoreOf", fleet_json_string(command->args, "restoreOf"));
 	fleet_json_add_string(details, "version", fleet_json_string(command->args, "version"));
 	fleet_json_add_string(details, "artifactUrl", url);
+	fleet_json_add_string(details, "sha256", fleet_json_string(command->args, "sha256"));
 	if (json_object_object_length(details) > 0)
 		return details;
 	json_object_put(details);
@@ -241,6 +248,8 @@ static void add_success(struct fleet_buffer *out, const struct command *command,
 		fleet_buffer_printf(out, ": %s to %s", from, to);
 	else if (to)
 		fleet_buffer_printf(out, ": to %s", to);
+	if (no_checksum(command))
+		fleet_buffer_add_string(out, " (no checksum)");
 }
 
 static void add_other_end(struct fleet_buffer *out, const struct command *command, enum command_state state,

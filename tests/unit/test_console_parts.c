@@ -440,7 +440,7 @@ static void test_outcomes_in_words(void)
 			"cannot write '***' so that?it reads back"},
 		{FLEET_ACTION_UPDATE_APP, "app-a", UPDATE, COMMAND_SUCCEEDED,
 			"{\"fromVersion\":\"2.0.0\",\"toVersion\":\"2.1.0\"}", NULL,
-			"app-a updated on agent-001 by operator@cli: 2.0.0 to 2.1.0"},
+			"app-a updated on agent-001 by operator@cli: 2.0.0 to 2.1.0 (no checksum)"},
 		{FLEET_ACTION_UPDATE_APP, "app-a", UPDATE, COMMAND_FAILED,
 			"{\"message\":\"GET https://h/a.tgz?token=s3cret#x: 403\"}", NULL,
 			"Update failed for app-a on agent-001 by operator@cli: GET https://h/a.tgz: 403"},
@@ -470,7 +470,8 @@ static void test_requests_name_keys_and_no_values(void)
 
 	CU_ASSERT_STRING_EQUAL(
 		push_text, "operator@cli asked to push config to app-b on agent-001: LogLevel, Password");
-	CU_ASSERT_STRING_EQUAL(update_text, "operator@cli asked to update app-a on agent-001 to 2.1.0");
+	CU_ASSERT_STRING_EQUAL(
+		update_text, "operator@cli asked to update app-a on agent-001 to 2.1.0 (no checksum)");
 	CU_ASSERT_PTR_NULL(strstr(fleet_json_text(push_details, NULL), "hunter2"));
 	CU_ASSERT_PTR_NULL(strstr(fleet_json_text(push_details, NULL), "Debug"));
 	CU_ASSERT_PTR_NULL(strstr(fleet_json_text(update_details, NULL), "s3cret"));
