@@ -107,6 +107,18 @@ static void add_apps(struct json_object *array, const struct agent *agent, const
 	}
 }
 
+static bool is_status(const char *text)
+{
+	static const char *const statuses[] = {
+		"running", "done", "stopped", "failed", "starting", "stopping", "unknown"};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(statuses); i++) {
+		if (str_equal(statuses[i], text))
+			return true;
+	}
+	return false;
+}
+
 /* A page ends with the last app of an agent, so it may hold a few more than its limit. */
 void api_apps_list(struct fleet_http_request *req, void *arg)
 {
@@ -123,6 +135,11 @@ void api_apps_list(struct fleet_http_request *req, void *arg)
 		return;
 	if (problems && strcmp(problems, "true") != 0 && strcmp(problems, "false") != 0) {
 		(void)api_refuse(req, "problems", "must be true or false");
+		return;
+	}
+	if (status && !is_status(status)) {
+		(void)api_refuse(req, "status",
+			"must be running, done, stopped, failed, starting, stopping or unknown");
 		return;
 	}
 	array = json_object_new_array();

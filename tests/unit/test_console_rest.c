@@ -201,6 +201,7 @@ static void test_bad_input_is_told_precisely(void)
 			"{\"appId\":\"app-a\",\"version\":\"2\",\"artifactUrl\":\"http://h/"
 			"a\",\"sha256\":\"zz\"}",
 			400, "invalid-request", "sha256", "64"},
+		{"GET", "/api/apps?status=Running", NULL, 400, "invalid-request", "status", "running, done"},
 		{"POST", "/api/agents", "{}", 405, "", NULL, ""},
 		{"DELETE", AGENT, NULL, 405, "", NULL, ""},
 	};
