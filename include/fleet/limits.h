@@ -66,6 +66,10 @@
 
 /* releases of apps */
 #define FLEET_ARTIFACT_MAX	    (INT64_C(4) * 1024 * 1024 * 1024)
+#define FLEET_ARTIFACT_PART_MAX	    FLEET_HTTP_BODY_MAX /* a file comes to the console in parts */
+#define FLEET_ARTIFACTS_MAX	    10000 /* registered at one console */
+#define FLEET_UPLOADS_MAX	    16 /* at a time */
+#define FLEET_UPLOAD_IDLE_S	    300
 #define FLEET_ARTIFACT_FETCH_S	    3600 /* the download, cuts and waits included */
 #define FLEET_ARCHIVE_ENTRIES_MAX   200000
 #define FLEET_ARCHIVE_UNPACKED_MAX  (INT64_C(16) * 1024 * 1024 * 1024)

@@ -11,6 +11,9 @@ fleet_http_handler api_agents_list, api_agents_get, api_agents_ping, api_apps_li
 fleet_http_handler api_restart_app, api_push_config, api_update_app, api_rollback_app;
 fleet_http_handler api_app_logs, api_app_config;
 fleet_http_handler api_commands_list, api_commands_get, api_commands_delete;
+fleet_http_handler api_artifacts_list, api_artifacts_get, api_artifacts_add, api_artifacts_put,
+	api_artifacts_delete;
+fleet_http_handler api_artifacts_file;
 fleet_http_handler api_audit_list;
 fleet_http_handler api_events, api_hub, api_healthz, api_readyz, api_version, api_static;
 
@@ -30,6 +33,11 @@ void api_reply_page(struct fleet_http_request *req, struct json_object *takes_ar
 bool api_refuse(struct fleet_http_request *req, const char *field, const char *fmt, ...) FLEET_PRINTF(3, 4);
 /* An id in a query: NULL absent. false: 400 was answered. */
 bool api_read_id(struct fleet_http_request *req, const char *name, const char **ret);
+/* Of a body: an http or https URL without blanks; 64 hex digits; a text without control characters. NULL
+ * passes. false: 400 was answered. */
+bool api_check_url(struct fleet_http_request *req, const char *field, const char *url);
+bool api_check_sha256(struct fleet_http_request *req, const char *field, const char *sha256);
+bool api_check_plain(struct fleet_http_request *req, const char *field, const char *text);
 /* The agent of ":agentId", or NULL after 404 with a suggestion. */
 struct agent *api_find_agent(struct console *console, struct fleet_http_request *req);
 /* true, or 404 with a suggestion was answered. */

@@ -29,7 +29,7 @@ static const struct fleet_json_field push_fields[] = {
 static const struct fleet_json_field update_fields[] = {
 	{"appId", FLEET_JSON_ID, FLEET_JSON_REQUIRED, .min = 0},
 	{"version", FLEET_JSON_STRING, FLEET_JSON_REQUIRED, .min = 1, .max = FLEET_VERSION_LEN_MAX},
-	{"artifactUrl", FLEET_JSON_STRING, FLEET_JSON_REQUIRED, .min = 1, .max = FLEET_URL_LEN_MAX},
+	{"artifactUrl", FLEET_JSON_STRING, 0, .min = 1, .max = FLEET_URL_LEN_MAX},
 	{"sha256", FLEET_JSON_STRING, 0, .min = 64, .max = 64},
 	{"signature", FLEET_JSON_STRING, 0, .min = 1, .max = SIGNATURE_MAX},
 	{"allowDowngrade", FLEET_JSON_BOOLEAN, 0, .min = 0},
@@ -94,7 +94,8 @@ static bool read_idempotency_key(struct fleet_http_request *req, const char **re
 /* make_args: the command's args from the body, owned; NULL where it has answered. */
 static void handle(struct fleet_http_request *req, struct console *console, enum fleet_action action,
 	const struct fleet_json_field *fields,
-	struct json_object *(*make_args)(struct fleet_http_request *req, struct json_object *body))
+	struct json_object *(*make_args)(
+		struct fleet_http_request *req, const struct console *console, struct json_object *body))
 {
 	const struct agent *agent = api_find_agent(console, req);
 	_cleanup_json_ struct json_object *args = NULL;
@@ -108,7 +109,7 @@ static void handle(struct fleet_http_request *req, struct console *console, enum
 	if (!body || !read_idempotency_key(req, &key) ||
 		!api_check_app(req, agent, fleet_json_string(body, "appId")))
 		return;
-	args = make_args(req, body);
+	args = make_args(req, console, body);
 	if (!args)
 		return;
 	request = (struct command_request){
@@ -205,7 +206,8 @@ static bool add_settings(struct edits *edits, struct json_object *body)
 	return true;
 }
 
-static struct json_object *push_args(struct fleet_http_request *req, struct json_object *body)
+static struct json_object *push_args(
+	struct fleet_http_request *req, const struct console *console, struct json_object *body)
 {
 	_cleanup_json_ struct json_object *seen = json_object_new_object();
 	_cleanup_json_ struct json_object *array = json_object_new_array();
@@ -214,6 +216,7 @@ static struct json_object *push_args(struct fleet_http_request *req, struct json
 	struct json_object *args;
 	size_t count;
 
+	(void)console;
 	if (!add_settings(&edits, body))
 		return NULL;
 	count = json_object_array_length(array);
@@ -238,36 +241,68 @@ static struct json_object *push_args(struct fleet_http_request *req, struct json
 
 /* --- update-app -------------------------------------------------------------------------------------- */
 
-static struct json_object *update_args(struct fleet_http_request *req, struct json_object *body)
+/* Where it comes from is the console's to know: the artifact that is registered for this app and version. */
+static bool use_registered(struct fleet_http_request *req, const struct console *console,
+	struct json_object *body, struct json_object *args)
 {
-	static const char *const copied[] = {
-		"version", "artifactUrl", "sha256", "signature", "allowDowngrade"};
-	const char *url = fleet_json_string(body, "artifactUrl"), *sha256 = fleet_json_string(body, "sha256");
-	struct json_object *args;
+	const char *app_id = fleet_json_string(body, "appId"), *version = fleet_json_string(body, "version");
+	const char *sha256 = fleet_json_string(body, "sha256"),
+		   *signature = fleet_json_string(body, "signature");
+	const struct artifact *a = artifacts_find(&console->artifacts, app_id, version);
+	_cleanup_free_ char *source = NULL, *others = NULL;
+	struct json_object *extra = json_object_new_object();
 
-	if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0) {
-		(void)api_refuse(req, "artifactUrl", "must be an http or https URL");
-		return NULL;
+	fleet_json_add_string(extra, "appId", app_id);
+	fleet_json_add_string(extra, "field", "version");
+	if (!a) {
+		others = artifacts_versions(&console->artifacts, app_id);
+		fleet_http_reply_problem(req, 422, "artifact-not-found", extra,
+			"No artifact of %s %s is registered; %s%s", app_id, version,
+			*others ? "there are: " : "there is none of this app", others);
+		return false;
 	}
-	for (const char *c = url; *c; c++) {
-		if ((unsigned char)*c <= 0x20 || *c == 0x7f) {
-			(void)api_refuse(req, "artifactUrl", "holds a space or a control character");
-			return NULL;
-		}
+	if (a->lost || (sha256 && a->sha256[0] && strcasecmp(sha256, a->sha256) != 0)) {
+		fleet_http_reply_problem(req, 422, a->lost ? "artifact-not-found" : "conflict", extra,
+			a->lost ? "The console has lost the file of %s %s (artifact %s): remove it and add "
+				  "it "
+				  "anew"
+				: "%s %s is registered with another sha256 (artifact %s)",
+			app_id, version, a->id);
+		return false;
 	}
-	if (sha256 && strspn(sha256, "0123456789abcdefABCDEF") != 64) {
-		(void)api_refuse(req, "sha256", "must be 64 hex digits");
-		return NULL;
-	}
-	args = json_object_new_object();
-	for (size_t i = 0; i < FLEET_ARRAY_LEN(copied); i++)
-		fleet_json_add(args, copied[i], json_object_get(fleet_json_get(body, copied[i])));
-	return args;
+	json_object_put(extra);
+	source = artifact_source(a);
+	fleet_json_add_string(args, "version", a->version);
+	fleet_json_add_string(args, "artifactUrl", source);
+	fleet_json_add_string(args, "sha256", sha256 ? sha256 : a->sha256[0] ? a->sha256 : NULL);
+	fleet_json_add_string(args, "signature", signature ? signature : a->signature);
+	return true;
 }
 
-static struct json_object *no_args(struct fleet_http_request *req, struct json_object *body)
+static struct json_object *update_args(
+	struct fleet_http_request *req, const struct console *console, struct json_object *body)
+{
+	static const char *const copied[] = {"version", "artifactUrl", "sha256", "signature"};
+	const char *url = fleet_json_string(body, "artifactUrl");
+	_cleanup_json_ struct json_object *args = json_object_new_object();
+
+	if (!api_check_url(req, "artifactUrl", url) ||
+		!api_check_sha256(req, "sha256", fleet_json_string(body, "sha256")))
+		return NULL;
+	if (!url && !use_registered(req, console, body, args))
+		return NULL;
+	for (size_t i = 0; url && i < FLEET_ARRAY_LEN(copied); i++)
+		fleet_json_add(args, copied[i], json_object_get(fleet_json_get(body, copied[i])));
+	if (fleet_json_bool(body, "allowDowngrade", false))
+		fleet_json_add_bool(args, "allowDowngrade", true);
+	return TAKE_PTR(args);
+}
+
+static struct json_object *no_args(
+	struct fleet_http_request *req, const struct console *console, struct json_object *body)
 {
 	(void)req;
+	(void)console;
 	(void)body;
 	return json_object_new_object();
 }

@@ -46,6 +46,20 @@ const struct api_key *auth_find_api_key(const struct console_config *config, con
 	return found;
 }
 
+const char *auth_find_agent(const struct console_config *config, const char *authorization)
+{
+	unsigned char digest[FLEET_SHA256_LEN];
+	const char *found = NULL;
+
+	if (bearer_digest(authorization, digest) < 0)
+		return NULL;
+	for (size_t i = 0; i < config->agent_key_count; i++) { /* likewise */
+		if (digests_equal(config->agent_keys[i].digest, digest))
+			found = config->agent_keys[i].agent_id;
+	}
+	return found;
+}
+
 bool auth_role_may(enum role role, unsigned access)
 {
 	switch (access) {
@@ -54,6 +68,7 @@ bool auth_role_may(enum role role, unsigned access)
 	case ACCESS_HUB:
 	case ACCESS_VIEWER:
 		return true;
+	case ACCESS_RELEASE:
 	case ACCESS_OPERATOR:
 		return role >= ROLE_OPERATOR;
 	case ACCESS_ADMIN:
@@ -163,6 +178,12 @@ bool auth_gate(const struct auth *auth, struct fleet_http_request *req, const st
 	if (config->dev)
 		return welcome(req, "operator");
 	key = auth_find_api_key(config, fleet_http_header(req, "Authorization"));
+	if (!key && route->access == ACCESS_RELEASE) {
+		const char *agent_id = auth_find_agent(config, fleet_http_header(req, "Authorization"));
+
+		if (agent_id)
+			return welcome(req, agent_id);
+	}
 	if (!key && route->access == ACCESS_PROBE && console_address_is_loopback(fleet_http_peer(req)))
 		return true;
 	if (!key)

@@ -12,6 +12,7 @@ enum access {
 	ACCESS_NONE = 1, /* the dashboard's files: they hold nothing */
 	ACCESS_PROBE,    /* health and version: from this machine no key, else as viewer */
 	ACCESS_HUB,      /* the hub judges itself */
+	ACCESS_RELEASE,  /* an artifact's file: agents with their own key, else as operator */
 	ACCESS_VIEWER,
 	ACCESS_OPERATOR,
 	ACCESS_ADMIN,
@@ -28,6 +29,8 @@ const char *auth_actor(const struct fleet_http_request *req);
 
 /* The key that an Authorization header shows, or NULL. */
 const struct api_key *auth_find_api_key(const struct console_config *config, const char *authorization);
+/* The agent whose key it shows, or NULL; also with --dev, which asks for none. Borrowed from config. */
+const char *auth_find_agent(const struct console_config *config, const char *authorization);
 bool auth_role_may(enum role role, unsigned access);
 enum agent_access { AGENT_WELCOME, AGENT_UNAUTHENTICATED, AGENT_OTHERS_KEY };
 enum agent_access auth_judge_agent(

@@ -35,6 +35,21 @@ struct command *commands_open_get(const struct commands *commands, const char *i
 	return open ? open->command : NULL;
 }
 
+const struct command *commands_find_source(
+	const struct commands *commands, const char *source, const char *agent_id, bool unknown_too)
+{
+	for (size_t i = 0; i < commands->open.count; i++) {
+		const struct command *command =
+			((const struct open_command *)commands->open.entries[i].value)->command;
+
+		if ((unknown_too || !command_state_is_final(command->state)) &&
+			str_equal(fleet_json_string(command->args, "artifactUrl"), source) &&
+			(!agent_id || str_equal(command->agent_id, agent_id)))
+			return command;
+	}
+	return NULL;
+}
+
 bool command_is_with_server(const struct command *command)
 {
 	return command->state == COMMAND_SENT || command->state == COMMAND_ACCEPTED ||

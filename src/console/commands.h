@@ -54,6 +54,10 @@ typedef void commands_found(int result, struct command *command, const struct fl
 void commands_get(struct commands *commands, const char *id_or_tail, commands_found *done, void *arg);
 /* The open one with this full id as it is now, or NULL. Borrowed. */
 struct command *commands_open_get(const struct commands *commands, const char *id);
+/* An update that has not ended and takes its release from source, NULL: none. agent_id: only this agent's;
+ * unknown_too: also one of unknown outcome, which may still be under way. Borrowed. */
+const struct command *commands_find_source(
+	const struct commands *commands, const char *source, const char *agent_id, bool unknown_too);
 /* Cancels one that is queued. With abandon (a reason), closes one of unknown outcome instead. -EBUSY where
  * its state does not allow it (command is shown all the same). */
 void commands_cancel(struct commands *commands, const char *id_or_tail, const char *actor,

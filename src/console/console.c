@@ -38,6 +38,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	registry_tick(&console->registry, registry_now(), hub_missed, console->hub);
 	commands_tick(&console->commands, fleet_clock_wall_ms());
+	artifacts_tick(&console->artifacts);
 }
 
 static void on_flushed(evutil_socket_t fd, short what, void *arg)
@@ -154,9 +155,16 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 						  .send = hub_send,
 						  .arg = console->hub,
 					  });
+	r = file_worker_new(console->base, &console->files, err);
+	if (r < 0)
+		return r;
+	artifacts_init(&console->artifacts, console->store, &console->commands, console->files,
+		console->config.data_dir);
 	r = registry_load(&console->registry, err);
 	if (r >= 0)
 		r = commands_load(&console->commands, err);
+	if (r >= 0)
+		r = artifacts_load(&console->artifacts, err);
 	return r;
 }
 
@@ -247,7 +255,9 @@ void console_free(struct console *console)
 		if (console->signals[i])
 			event_free(console->signals[i]);
 	}
-	/* The store first: its last callbacks answer requests and speak to the hub. */
+	/* Those with threads first: their last callbacks answer requests and speak to the hub. */
+	if (console->files)
+		file_worker_stop(console->files);
 	if (console->store)
 		store_close(console->store);
 	if (console->farewell)
@@ -255,6 +265,8 @@ void console_free(struct console *console)
 	hub_free(console->hub);
 	events_free(console->events);
 	fleet_http_server_free(console->http);
+	artifacts_done(&console->artifacts);
+	file_worker_free(console->files);
 	commands_done(&console->commands);
 	registry_done(&console->registry);
 	static_files_free(console->web);

@@ -2,6 +2,7 @@
  * it, tests too. */
 #ifndef CONSOLE_CONSOLE_H
 #define CONSOLE_CONSOLE_H
+#include "console/artifacts.h"
 #include "console/auth.h"
 #include "console/commands.h"
 #include "console/config.h"
@@ -18,6 +19,8 @@ struct console {
 	struct events *events;
 	struct registry registry;
 	struct commands commands;
+	struct file_worker *files;
+	struct artifacts artifacts;
 	struct hub *hub;
 	struct auth auth;
 	struct static_files *web; /* NULL: none found */

@@ -1,10 +1,11 @@
-/* What the console must not forget, spoken in the domain's nouns: commands, audit events, agents, heartbeats.
- * Every call queues a request for the store's own thread and returns; the callback runs later on the event
+/* What the console must not forget, spoken in the domain's nouns: commands, audit events, artifacts, agents and
+ * heartbeats. Every call queues a request for the store's own thread and returns; the callback runs later on the event
  * loop, once, in the order of the requests, and after what it tells of is committed and synced. Requests that
  * wait together are committed together. Inputs are copied before a call returns. (DESIGN 8) */
 #ifndef CONSOLE_STORE_H
 #define CONSOLE_STORE_H
 #include <event2/event.h>
+#include "console/artifact.h"
 #include "console/command.h"
 
 struct store;
@@ -76,6 +77,18 @@ void store_command_query(struct store *store, const struct command_filter *filte
 /* At start, synchronous: every command that has not ended and every `unknown` one, oldest first. */
 int store_commands_open(struct store *store, void (*each)(struct command *command, void *arg), void *arg, struct fleet_error *err)
 	FLEET_MUST_CHECK;
+
+/* --- artifacts --------------------------------------------------------------------------------------- */
+
+/* One per app and version (-EEXIST), committed with the audit event of who did it. */
+void store_artifact_add(struct store *store, const struct artifact *artifact, const struct audit_event *event, store_done *done,
+	void *arg);
+/* By its id; -ENOENT. */
+void store_artifact_remove(struct store *store, const struct artifact *artifact, const struct audit_event *event, store_done *done,
+	void *arg);
+/* At start, synchronous; in the order in which they were added. */
+int store_artifacts_load(struct store *store, void (*each)(struct artifact *takes_artifact, void *arg), void *arg,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* --- agents and heartbeats --------------------------------------------------------------------------- */
 

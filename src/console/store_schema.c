@@ -53,5 +53,14 @@ static const char version_1[] =
 	"  agent_id TEXT NOT NULL, at_ms INTEGER NOT NULL, metrics TEXT NOT NULL,"
 	"  PRIMARY KEY (agent_id, at_ms)) WITHOUT ROWID;";
 
-const char *const store_migrations[] = {version_1};
+static const char version_2[] =
+	"CREATE TABLE artifacts ("
+	"  n INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  id TEXT NOT NULL UNIQUE,"
+	"  app_id TEXT NOT NULL, version TEXT NOT NULL,"
+	"  url TEXT, sha256 TEXT, signature TEXT," /* no url: the file artifacts/ID beside the database */
+	"  bytes INTEGER NOT NULL, added_by TEXT, added_ms INTEGER NOT NULL,"
+	"  UNIQUE (app_id, version));";
+
+const char *const store_migrations[] = {version_1, version_2};
 const size_t store_migration_count = FLEET_ARRAY_LEN(store_migrations);

@@ -189,8 +189,14 @@ static void test_bad_input_is_told_precisely(void)
 			"{\"appId\":\"app-a\",\"settings\":{\"a\":1},\"restoreOf\":\"0190f5fe-7c00-7a00-8000-"
 			"000000000001\"}",
 			400, "invalid-request", "restoreOf", "no settings"},
-		{"POST", AGENT "/update-app", "{\"appId\":\"app-a\",\"version\":\"2\"}", 400,
-			"invalid-request", "artifactUrl", "missing"},
+		{"POST", AGENT "/update-app", "{\"appId\":\"app-a\",\"version\":\"2\"}", 422,
+			"artifact-not-found", "version", "there is none of this app"},
+		{"POST", "/api/artifacts", "{\"appId\":\"app-a\",\"version\":\"2\"}", 400, "invalid-request",
+			"url", "how long"},
+		{"GET", "/api/artifacts?limit=0", NULL, 400, "invalid-request", "limit", "1 to 1000"},
+		{"GET", "/api/artifacts/0190f5fe-7c00-7a00-8000-000000000001", NULL, 404,
+			"artifact-not-found", NULL, "not found"},
+		{"GET", "/api/apps?status=Running", NULL, 400, "invalid-request", "status", "running, done"},
 		{"POST", AGENT "/update-app",
 			"{\"appId\":\"app-a\",\"version\":\"2\",\"artifactUrl\":\"file:///etc/shadow\"}", 400,
 			"invalid-request", "artifactUrl", "http"},
@@ -201,7 +207,6 @@ static void test_bad_input_is_told_precisely(void)
 			"{\"appId\":\"app-a\",\"version\":\"2\",\"artifactUrl\":\"http://h/"
 			"a\",\"sha256\":\"zz\"}",
 			400, "invalid-request", "sha256", "64"},
-		{"GET", "/api/apps?status=Running", NULL, 400, "invalid-request", "status", "running, done"},
 		{"POST", "/api/agents", "{}", 405, "", NULL, ""},
 		{"DELETE", AGENT, NULL, 405, "", NULL, ""},
 	};

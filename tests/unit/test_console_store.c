@@ -976,6 +976,82 @@ static void test_command_lists(void)
 	end();
 }
 
+struct artifact_tally {
+	int count;
+	char last[64]; /* its version */
+};
+
+static void count_artifact(struct artifact *takes_artifact, void *arg)
+{
+	struct artifact_tally *tally = arg;
+
+	tally->count++;
+	(void)snprintf(tally->last, sizeof(tally->last), "%s", takes_artifact->version);
+	CU_ASSERT_STRING_EQUAL(takes_artifact->app_id, "app-a");
+	CU_ASSERT_EQUAL(strlen(takes_artifact->sha256), 64);
+	CU_ASSERT_STRING_EQUAL(takes_artifact->added_by, "operator@cli");
+	CU_ASSERT_EQUAL(takes_artifact->added_ms, 7);
+	CU_ASSERT_EQUAL(takes_artifact->bytes, takes_artifact->url ? -1 : 12);
+	artifact_free(takes_artifact);
+}
+
+static struct artifact *new_artifact(const char *version, const char *url)
+{
+	struct artifact *a = artifact_new();
+
+	a->app_id = xstrdup("app-a");
+	a->version = xstrdup(version);
+	a->url = xstrdup(url);
+	memset(a->sha256, '0', 64);
+	a->bytes = url ? -1 : 12;
+	a->added_by = xstrdup("operator@cli");
+	a->added_ms = 7;
+	return a;
+}
+
+static void test_artifacts_are_kept_and_removed(void)
+{
+	struct artifact *first = new_artifact("2.1.0", "https://h/a?k=SECRET"),
+			*second = new_artifact("2.2.0", NULL), *same = new_artifact("2.1.0", "https://h/b");
+	struct audit_event event = {.category = "update", .app_id = "app-a", .message = "m"};
+	_cleanup_json_ struct json_object *json = artifact_to_json(first);
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct artifact_tally tally = {0};
+	_cleanup_answer_ struct answer a = {0};
+	int64_t head;
+
+	CU_ASSERT_PTR_NULL(strstr(fleet_json_text(json, NULL), "SECRET"));
+	CU_ASSERT(artifact_is_version(first, "v2.1.0") && !artifact_is_version(first, "2.1"));
+	begin();
+	head = store_audit_head(store)->seq;
+	store_artifact_add(store, first, &event, on_done, &a);
+	pump_until(&a.came, 1);
+	CU_ASSERT_EQUAL(a.result, 0);
+	store_artifact_add(store, same, &event, on_done, &a);
+	pump_until(&a.came, 2);
+	CU_ASSERT_EQUAL(a.result, -EEXIST);
+	store_artifact_add(store, second, &event, on_done, &a);
+	pump_until(&a.came, 3);
+	CU_ASSERT_EQUAL(a.result, 0);
+	reopen();
+	CU_ASSERT_EQUAL(store_artifacts_load(store, count_artifact, &tally, &err), 0);
+	CU_ASSERT_EQUAL(tally.count, 2);
+	CU_ASSERT_STRING_EQUAL(tally.last, "2.2.0");
+	store_artifact_remove(store, second, &event, on_done, &a);
+	pump_until(&a.came, 4);
+	CU_ASSERT_EQUAL(a.result, 0);
+	store_artifact_remove(store, second, &event, on_done, &a);
+	pump_until(&a.came, 5);
+	CU_ASSERT_EQUAL(a.result, -ENOENT);
+	CU_ASSERT_EQUAL(store_audit_head(store)->seq, head + 3);
+	CU_ASSERT_EQUAL(store_artifacts_load(store, count_artifact, &tally, &err), 0);
+	CU_ASSERT_EQUAL(tally.count, 3);
+	artifact_free(first);
+	artifact_free(second);
+	artifact_free(same);
+	end();
+}
+
 static void test_command_as_json(void)
 {
 	_cleanup_json_ struct json_object *o = NULL, *running = NULL;
@@ -1151,7 +1227,7 @@ static void test_one_console_a_directory(void)
 	close_store();
 	CU_ASSERT_EQUAL(behind_the_back("PRAGMA user_version = 99"), SQLITE_OK);
 	CU_ASSERT_EQUAL(store_open(base, directory, &second, &err), -EPROTO);
-	CU_ASSERT_EQUAL(behind_the_back("PRAGMA user_version = 1"), SQLITE_OK);
+	CU_ASSERT_EQUAL(behind_the_back("PRAGMA user_version = 2"), SQLITE_OK);
 	open_store();
 	end();
 }
@@ -1305,7 +1381,7 @@ static const struct unit_test command_tests[] = {UNIT_TEST(test_create_and_get),
 	UNIT_TEST(test_create_is_whole_or_nothing), UNIT_TEST(test_states_move_forward_only),
 	UNIT_TEST(test_a_command_ends_once), UNIT_TEST(test_finish_needs_an_end),
 	UNIT_TEST(test_open_commands_come_back), UNIT_TEST(test_command_lists),
-	UNIT_TEST(test_command_as_json), {0}};
+	UNIT_TEST(test_artifacts_are_kept_and_removed), UNIT_TEST(test_command_as_json), {0}};
 static const struct unit_test thread_tests[] = {UNIT_TEST(test_agents_come_back),
 	UNIT_TEST(test_answers_come_in_order), UNIT_TEST(test_close_answers_everybody),
 	UNIT_TEST(test_one_console_a_directory), UNIT_TEST(test_what_was_told_survives_kill),
