@@ -3,6 +3,7 @@
 #include "cli/wait.h"
 #include "cli/format.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "cli/report.h"
 #include "fleet/clock.h"
 
@@ -19,10 +20,8 @@ struct waiter {
 	const char *id;              /* borrowed */
 	struct json_object *command; /* owned: the newest record */
 	int64_t deadline_ms;
-	bool terminal;  /* stderr is one: progress is a line that is written over */
-	bool line_open; /* such a line stands there */
-	bool lost;      /* "lost the console" was said and not taken back */
-	char *shown;    /* owned: the progress told last */
+	bool lost; /* "lost the console" was said and not taken back */
+	struct progress progress;
 };
 
 static char interrupted_text[160]; /* what the handler says; complete before the handler is installed */
@@ -48,43 +47,17 @@ static void interrupt_catch(const char *id, bool catch)
 	(void)sigaction(SIGTERM, &action, NULL);
 }
 
-static void line_close(struct waiter *w)
-{
-	if (w->line_open)
-		fputs("\r\033[K", stderr);
-	w->line_open = false;
-}
-
-static void progress_tell(struct waiter *w)
+static void tell_progress(struct waiter *w)
 {
 	struct json_object *progress = fleet_json_object(w->command, "progress");
-	const char *message = fleet_json_string(progress, "message");
 	const char *step = fleet_json_string(progress, "step");
-	int64_t percent = fleet_json_int(progress, "percent", -1);
-	_cleanup_free_ char *text = NULL;
-	_cleanup_free_ char *clean = NULL;
 
-	if (!message)
-		message = step;
-	if (!message && w->terminal)
-		message = fleet_json_string(w->command, "state");
-	if (!message)
-		return;
-	/* A file of lines wants each step once, a terminal everything that moves. */
-	text = percent > 0 && w->terminal ? xasprintf("%s (%lld %%)", message, (long long)percent)
-					  : xstrdup(message);
-	if (str_equal(text, w->shown))
-		return;
-	clean = output_clean(text);
-	if (w->terminal) {
-		fprintf(stderr, "\r\033[K  %.70s ...", clean);
-		(void)fflush(stderr); /* unbuffered anyway */
-		w->line_open = true;
-	} else {
-		output_line(stderr, "  %s ...", clean);
-	}
-	free(w->shown);
-	w->shown = TAKE_PTR(text);
+	/* A terminal is told too how far a command is that does not run yet. */
+	if (!step && w->progress.terminal)
+		step = fleet_json_string(w->command, "state");
+	if (step)
+		progress_tell(&w->progress, step, (int)fleet_json_int(progress, "percent", -1),
+			fleet_json_string(progress, "message"));
 }
 
 static void pause_ms(int64_t ms)
@@ -100,7 +73,7 @@ static void command_take(struct waiter *w, struct json_object *takes_command)
 	json_object_put(w->command);
 	w->command = takes_command;
 	if (!report_is_final(w->command))
-		progress_tell(w);
+		tell_progress(w);
 }
 
 static bool on_event(const char *event, const char *id, const char *data, void *arg)
@@ -134,7 +107,7 @@ static int record_get(struct waiter *w, const char *path)
 
 	if (r < 0 || answer.status >= 500 || answer.status == 429) {
 		if (!w->lost) {
-			line_close(w);
+			progress_clear(&w->progress);
 			output_line(stderr, "  Lost the console (%s), trying again; the command goes on.",
 				r < 0 ? err.message : "it is not ready");
 		}
@@ -143,12 +116,12 @@ static int record_get(struct waiter *w, const char *path)
 	}
 	w->lost = false;
 	if (answer.status != 200) {
-		line_close(w);
+		progress_clear(&w->progress);
 		session_tell_refused(w->s, &answer, &about);
 		return -1;
 	}
 	if (fleet_json_parse(answer.body, answer.body_len, answer.body_len, &command, &err) < 0) {
-		line_close(w);
+		progress_clear(&w->progress);
 		output_line(stderr, "The console's record of the command cannot be read: %s.", err.message);
 		return -1;
 	}
@@ -218,15 +191,15 @@ int wait_for_command(
 		.id = id,
 		.command = json_object_get(command),
 		.deadline_ms = fleet_clock_monotonic_ms() + timeout_ms,
-		.terminal = isatty(STDERR_FILENO) == 1,
 	};
 	int r = CLI_FAILED;
 
+	progress_init(&w.progress);
 	(void)fflush(stdout); /* what was said so far, before the wait; output_flush tells of failures */
 	if (id) {
 		interrupt_catch(id, true);
 		r = follow(&w);
-		line_close(&w);
+		progress_done(&w.progress);
 		interrupt_catch(id, false);
 	} else {
 		output_line(stderr, "The console's answer names no command to wait for.");
@@ -241,6 +214,5 @@ int wait_for_command(
 	if (r == CLI_OK)
 		*ret = TAKE_PTR(w.command);
 	json_object_put(w.command);
-	free(w.shown);
 	return r;
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """fleetctl against a fake console: what a person reads, what a script gets, what the console is asked. TAP."""
+import fcntl
 import json
 import os
 import pty
@@ -7,9 +8,11 @@ import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -572,10 +575,11 @@ def login_no_console():
         cli.close()
 
 
-def on_terminal(cli, args, answers):
+def on_terminal(cli, args, answers, columns=0):
     """Runs on a pseudo-terminal; answers: {what is asked: what is typed}. What it showed, and its exit code."""
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.execve(FLEETCTL, [FLEETCTL] + args, cli.env)
     seen, end = b"", time.monotonic() + DEADLINE
     while time.monotonic() < end:
@@ -635,7 +639,7 @@ def follows_events():
         got = cli.run(RESTART + ["--wait"])
         asked = [r for r in console.requests if r[1].startswith("/api/commands")]
         return differences(got=(got, (0, SENT + "Running, healthy, pid 4127 (was 3980), down 1.2 s [7c31e0]\n",
-                                      "  stopping?[2J ...\n")), asked=(asked, []))
+                                      "  restart: stopping?[2J (40 %) ...\n")), asked=(asked, []))
     finally:
         console.close()
         cli.close()
@@ -650,8 +654,29 @@ def one_line_on_a_terminal():
     try:
         seen, code = on_terminal(cli, RESTART + ["--wait"], {})
         return differences(code=(code, 0), seen=(seen, "Restart command sent to app-a on agent-001.\r\n"
-                                                 "\r\x1b[K  accepted ...\r\x1b[K  stopping (40 %) ...\r\x1b[K"
+                                                 "\r\x1b[K  accepted ...\r\x1b[K  restart  [" + "#" * 12 + "-" * 18 + "]   40 %  stopping\r\x1b[K"
                                                  "Running, healthy, pid 4127 (was 3980), down 1.2 s [7c31e0]\r\n"))
+    finally:
+        console.close()
+        cli.close()
+
+
+def as_wide_as_the_terminal():
+    """the bar is as wide as there is room, and no line is wider than the terminal"""
+    running = command(state="running", progress={"step": "download", "message": "4.3 MB of 10.0 MB", "percent": 43})
+    console = FakeConsole({POST_UPDATE: Answer(202, command("update-app", "sent")), "GET /api/events": Stream(
+        ("command", running), 0.2, ("command", RESTARTED), 20)})
+    cli = Fleetctl(console.url)
+    problems = []
+    try:
+        for columns, line in ((120, "  download  [" + "#" * 12 + "-" * 18 + "]   43 %  4.3 MB of 10.0 MB"),
+                              (60, "  download  [" + "#" * 8 + "-" * 11 + "]   43 %  4.3 MB of 10.0 MB"),
+                              (40, "  download  [" + "#" * 7 + "-" * 11 + "]   43 %"), (25, "  download   43 %"),
+                              (10, "  downloa")):
+            seen, _ = on_terminal(cli, UPDATE + ["--wait"], {}, columns)
+            shown = seen.split("\r\x1b[K")
+            problems += differences(**{"columns_%d" % columns: (shown[1:2], [line])})
+        return problems
     finally:
         console.close()
         cli.close()
@@ -773,7 +798,8 @@ def full_disk():
 
 
 OTHERS = [not_configured, unreachable, wide_configuration, foreign_configuration, login_open, login_xdg, login_keys,
-          login_no_console, login_asks, ping_answers, follows_events, one_line_on_a_terminal, survives_restart,
+          login_no_console, login_asks, ping_answers, follows_events, one_line_on_a_terminal, as_wide_as_the_terminal,
+          survives_restart,
           times_out, interrupted, secret_from_stdin, help_everywhere, full_disk]
 
 
