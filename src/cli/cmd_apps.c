@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/output.h"
+#include "cli/release.h"
 #include "cli/report.h"
 #include "cli/session.h"
 #include "cli/settings.h"
@@ -9,7 +10,7 @@
 #include "fleet/buffer.h"
 #include "fleet/ids.h"
 
-/* One of the three commands on its way: what is asked, and what is said when the console has accepted it. */
+/* One of the commands on its way: what is asked, and what is said when the console has accepted it. */
 struct request {
 	char *path;               /* owned: "/api/agents/ID/restart-app" */
 	struct json_object *body; /* owned */
@@ -116,15 +117,31 @@ int cmd_apps_update(const struct cli_args *args)
 	_cleanup_session_ struct session s = {0};
 	_cleanup_request_ struct request request = {0};
 	const char *version = cli_args_get(args, "version", NULL);
+	struct fleet_error err = FLEET_ERROR_INIT;
 	int r = begin(args, &s, &request, "update-app");
 
 	if (r != CLI_OK)
 		return r;
+	if (release_add_trust(args, request.body, &err) < 0)
+		return cli_usage_fail(args, &err);
 	fleet_json_add_string(request.body, "version", version);
 	fleet_json_add_string(request.body, "artifactUrl", cli_args_get(args, "artifact", NULL));
-	fleet_json_add_string(request.body, "sha256", cli_args_get(args, "sha256", NULL));
+	if (cli_args_has(args, "allow-downgrade"))
+		fleet_json_add_bool(request.body, "allowDowngrade", true);
 	request.accepted = xasprintf("Update command sent: %s → v%s on %s.", args->words[1],
 		version + (*version == 'v'), args->words[0]);
+	return request_send(args, &s, &request);
+}
+
+int cmd_apps_rollback(const struct cli_args *args)
+{
+	_cleanup_session_ struct session s = {0};
+	_cleanup_request_ struct request request = {0};
+	int r = begin(args, &s, &request, "rollback-app");
+
+	if (r != CLI_OK)
+		return r;
+	request.accepted = xasprintf("Rollback command sent to %s on %s.", args->words[1], args->words[0]);
 	return request_send(args, &s, &request);
 }
 

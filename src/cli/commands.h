@@ -13,6 +13,11 @@ int cmd_agents_ping(const struct cli_args *args);
 int cmd_apps_restart(const struct cli_args *args);
 int cmd_apps_config(const struct cli_args *args);
 int cmd_apps_update(const struct cli_args *args);
+int cmd_apps_rollback(const struct cli_args *args);
+int cmd_apps_list(const struct cli_args *args);
+int cmd_artifacts_add(const struct cli_args *args);
+int cmd_artifacts_list(const struct cli_args *args);
+int cmd_artifacts_remove(const struct cli_args *args);
 int cmd_apps_logs(const struct cli_args *args);
 int cmd_audit(const struct cli_args *args);
 /* `apps config` with nothing to change: what is. (cmd_reads.c) */

@@ -106,6 +106,19 @@ struct short_text format_megabytes(int64_t bytes)
 	return short_text("%lld", (long long)((bytes + (1 << 19)) >> 20));
 }
 
+struct short_text format_size(int64_t bytes)
+{
+	static const char *const units[] = {"KB", "MB", "GB"};
+	double size = (double)bytes / 1024;
+	size_t unit = 0;
+
+	if (bytes < 1024)
+		return short_text("%lld byte%s", (long long)bytes, bytes == 1 ? "" : "s");
+	for (; size >= 1023.95 && unit + 1 < FLEET_ARRAY_LEN(units); unit++)
+		size /= 1024;
+	return short_text("%.1f %s", size, units[unit]);
+}
+
 struct short_text format_gigabytes(int64_t bytes)
 {
 	return short_text("%.1f GB", (double)bytes / (double)(1 << 30));

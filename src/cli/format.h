@@ -25,6 +25,8 @@ struct short_text format_date(const char *time);
 struct short_text format_duration(int64_t ms);
 /* Whole megabytes (2^20 bytes), as the contract's MEM (MB). */
 struct short_text format_megabytes(int64_t bytes);
+/* "812 bytes", "12.5 KB", "12.5 MB", "1.5 GB", of 2^10 each. */
+struct short_text format_size(int64_t bytes);
 /* "12.5 GB" of 2^30, for disks. */
 struct short_text format_gigabytes(int64_t bytes);
 /* "1 app", "2 apps". */

@@ -119,6 +119,23 @@ static void push_success(struct json_object *command, bool dry_run)
 			format_field(command, "agentId"), format_field(command, "appId"), id.text);
 }
 
+/* From which version to which, how the app is, and how to go back. */
+static void version_success(struct json_object *command, const char *to, const char *message)
+{
+	const char *from = fleet_json_string(command, "fromVersion");
+	int64_t down_ms = fleet_json_int(command, "downMs", -1);
+	_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
+
+	fleet_buffer_printf(&b, "%s", message);
+	if (down_ms >= 0 && !strstr(message, "down "))
+		fleet_buffer_printf(&b, ", down %s", format_duration(down_ms).text);
+	output_line(stdout, "%s is v%s%s%s%s: %s [%s]. Back: fleetctl apps rollback %s %s",
+		format_field(command, "appId"), str_empty(to) ? "?" : to + (*to == 'v'), from ? " (was " : "",
+		from ? from : "", from ? ")" : "", b.data,
+		format_id(fleet_json_string(command, "commandId")).text, format_field(command, "agentId"),
+		format_field(command, "appId"));
+}
+
 static void success(struct json_object *command, bool dry_run)
 {
 	struct short_text id = format_id(fleet_json_string(command, "commandId"));
@@ -136,9 +153,8 @@ static void success(struct json_object *command, bool dry_run)
 		pid_and_pause_add(&b, command);
 		message = b.len ? b.data : "done";
 	}
-	if (version)
-		output_line(stdout, "%s is v%s: %s [%s]", format_field(command, "appId"),
-			version + (*version == 'v'), message, id.text);
+	if (str_equal(action, "update-app") || str_equal(action, "rollback-app"))
+		version_success(command, version, message);
 	else
 		output_line(stdout, "%s [%s]", message, id.text);
 }
@@ -272,11 +288,29 @@ static void step_lines(struct json_object *steps)
 	}
 }
 
+static void progress_detail(struct json_object *progress)
+{
+	const char *step = fleet_json_string(progress, "step");
+	const char *message = fleet_json_string(progress, "message");
+	int64_t percent = fleet_json_int(progress, "percent", -1);
+	_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
+
+	if (!step)
+		return;
+	fleet_buffer_add_string(&b, step);
+	if (percent >= 0)
+		fleet_buffer_printf(&b, ", %lld %%", (long long)percent);
+	if (!str_empty(message))
+		fleet_buffer_printf(&b, ": %s", message);
+	detail_line("Doing", b.data);
+}
+
 void report_details(struct json_object *command)
 {
 	struct json_object *changes = changes_of(command);
 	struct json_object *lines = fleet_json_array(command, "logLines");
 	struct json_object *progress = fleet_json_object(command, "progress");
+	bool done = str_equal(format_field(command, "state"), "succeeded");
 	_cleanup_buffer_ struct fleet_buffer app = FLEET_BUFFER_INIT;
 
 	output_line(stdout, "%s of %s on %s: %s [%s]", report_action(command), format_field(command, "appId"),
@@ -290,7 +324,7 @@ void report_details(struct json_object *command)
 	detail_line("Took", took(command).text);
 	if (!report_is_final(command)) {
 		detail_line("Expires", format_date(fleet_json_string(command, "expiresAt")).text);
-		detail_line("Doing", fleet_json_string(progress, "message"));
+		progress_detail(progress);
 	}
 	detail_line("Result", fleet_json_string(command, "message"));
 	detail_line("Error", fleet_json_string(command, "errorCode"));
@@ -301,8 +335,9 @@ void report_details(struct json_object *command)
 	}
 	detail_line("File", fleet_json_string(command, "file"));
 	detail_line("Hash", fleet_json_string(command, "hash"));
-	detail_line("Was", fleet_json_string(command, "fromVersion"));
-	detail_line("Now", fleet_json_string(command, "toVersion"));
+	/* one that failed is not now what it was to be */
+	detail_line(done ? "Was" : "From", fleet_json_string(command, "fromVersion"));
+	detail_line(done ? "Now" : "To", fleet_json_string(command, "toVersion"));
 	step_lines(fleet_json_array(command, "steps"));
 	if (changes && json_object_array_length(changes) > 0)
 		output_line(stdout, "  Changes");

@@ -127,12 +127,18 @@ static void tell_no_app(struct session *s, const char *agent_id, const char *app
 			app_id, agent_id, agent_id);
 }
 
+static bool ends_in(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && str_equal(text + len - n, end);
+}
+
 static void tell_not_found(
 	struct session *s, const char *type, const char *detail, const struct session_about *about)
 {
-	size_t len = strlen(type);
-	bool app = len >= 13 && str_equal(type + len - 13, "app-not-found");
-	bool other = len >= 10 && str_equal(type + len - 10, "/not-found");
+	bool app = ends_in(type, "app-not-found");
+	bool other = ends_in(type, "/not-found");
 
 	if (other && about->agent_id && !str_empty(detail)) /* neither agent nor app: the sentence names it */
 		output_line(stderr, "%s", detail);
@@ -140,6 +146,9 @@ static void tell_not_found(
 		tell_no_app(s, about->agent_id, about->app_id);
 	else if (about->agent_id)
 		tell_no_agent(s, about->agent_id);
+	else if (about->artifact_id)
+		output_line(stderr, "Artifact '%s' not found. Which there are: fleetctl artifacts list",
+			about->artifact_id);
 	else if (about->command_id)
 		output_line(stderr, "Command '%s' not found. Which there are: fleetctl commands list",
 			about->command_id);
@@ -174,6 +183,11 @@ void session_tell_refused(
 			stderr, "  Use another key: fleetctl login --url %s --api-key KEY", s->config.url);
 	} else if (answer->status == 404) {
 		tell_not_found(s, type ? type : "", detail, about);
+	} else if (answer->status == 422 && type && about->app_id && ends_in(type, "/artifact-not-found")) {
+		output_line(stderr, "%s.", detail ? detail : "No such artifact");
+		output_line(stderr,
+			"  Register it: fleetctl artifacts add %s --help. Or say where it is: --artifact URL",
+			about->app_id);
 	} else if (detail) {
 		output_line(stderr, "The console answered %d: %s%s%s%s", answer->status, detail,
 			field ? " (" : "", field ? field : "", field ? ")" : "");

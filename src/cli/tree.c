@@ -48,9 +48,32 @@ static const struct cli_option logs_options[] = {
 };
 static const struct cli_option update_options[] = {
 	{"version", "VERSION", "target version", CLI_REQUIRED},
-	{"artifact", "URL", "where the agent downloads it", CLI_REQUIRED},
+	{"artifact", "URL", "where the agent downloads it; else the registered artifact", 0},
 	{"sha256", "HEX", "checksum that the download must have", 0},
+	{"signature", "FILE|TEXT", "minisign's signature of it", 0},
+	{"allow-downgrade", NULL, "also where the app's version is newer", 0},
 	WAIT_OPTIONS,
+	{0},
+};
+static const struct cli_option apps_list_options[] = {
+	{"app", "APP", "only this app", 0},
+	{"status", "STATUS", "only running, done, stopped, failed, starting, stopping or unknown", 0},
+	{"problems", NULL, "only what failed, is unhealthy, or whose agent is offline; and why", 0},
+	{"json", NULL, "JSON instead of a table", 0},
+	{0},
+};
+static const struct cli_option artifacts_add_options[] = {
+	{"version", "VERSION", "the version that it is", CLI_REQUIRED},
+	{"url", "URL", "where agents download it", 0},
+	{"file", "FILE", "sent to the console, which serves it to agents", 0},
+	{"sha256", "HEX", "its checksum", 0},
+	{"signature", "FILE|TEXT", "minisign's signature of it", 0},
+	{"json", NULL, "the console's record as JSON instead of text", 0},
+	{0},
+};
+static const struct cli_option artifacts_list_options[] = {
+	{"app", "APP", "only this app's", 0},
+	{"json", NULL, "JSON instead of a table", 0},
 	{0},
 };
 static const struct cli_option audit_options[] = {
@@ -103,6 +126,10 @@ static const struct cli_command agents[] = {
 	{0},
 };
 static const struct cli_command apps[] = {
+	{.name = "list",
+		.summary = "Table of all apps on all servers",
+		.options = apps_list_options,
+		.run = cmd_apps_list},
 	{.name = "restart",
 		.summary = "Restart an app",
 		.words = {"AGENT", "APP"},
@@ -129,7 +156,36 @@ static const struct cli_command apps[] = {
 		.words = {"AGENT", "APP"},
 		.options = update_options,
 		.run = cmd_apps_update,
+		.more = "An update that fails is undone. Without --artifact the registered one is taken: "
+			"fleetctl\n"
+			"artifacts add. Example: fleetctl apps update agent-001 app-a --version 2.1.0 "
+			"--wait\n\n"
+			"Exit codes: as fleetctl apps restart --help.\n"},
+	{.name = "rollback",
+		.summary = "Return to the version before the last update",
+		.words = {"AGENT", "APP"},
+		.options = restart_options,
+		.run = cmd_apps_rollback,
 		.more = "Exit codes: as fleetctl apps restart --help.\n"},
+	{0},
+};
+static const struct cli_command artifacts[] = {
+	{.name = "add",
+		.summary = "Register a release of an app, or send one to the console",
+		.words = {"APP"},
+		.options = artifacts_add_options,
+		.run = cmd_artifacts_add,
+		.more = "Either --url or --file. The console hashes a file itself, and gives it to agents "
+			"that\n"
+			"are to install it.\n"},
+	{.name = "list",
+		.summary = "What releases the console knows of, newest first",
+		.options = artifacts_list_options,
+		.run = cmd_artifacts_list},
+	{.name = "remove",
+		.summary = "Forget a release, and remove its file from the console",
+		.words = {"ID"},
+		.run = cmd_artifacts_remove},
 	{0},
 };
 static const struct cli_command commands[] = {
@@ -166,6 +222,10 @@ static const struct cli_command top[] = {
 		.run = cmd_login},
 	{.name = "agents", .summary = "See the servers", .children = agents},
 	{.name = "apps", .summary = "Manage the apps on a server", .children = apps},
+	{.name = "artifacts",
+		.summary = "Releases that updates can name by their version",
+		.children = artifacts,
+		.more = "ID is an artifact's last six digits, as the list shows them, or more of it.\n"},
 	{.name = "audit", .summary = "Who changed what, when", .options = audit_options, .run = cmd_audit},
 	{.name = "commands",
 		.summary = "Follow and cancel what was asked",

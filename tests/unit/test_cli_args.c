@@ -40,7 +40,7 @@ static void test_refuses_wrong_lines(void)
 		{"agents status", "AGENT is missing"},
 		{"apps restart a", "APP is missing"},
 		{"apps restart a b c", "'c' is one word too many"},
-		{"apps update a b --version 1", "--artifact URL is missing"},
+		{"artifacts add a", "--version VERSION is missing"},
 		{"apps update a b --artifact u", "--version VERSION is missing"},
 		{"apps update a b --version", "--version needs a value: --version VERSION"},
 		{"login", "--url URL is missing"},

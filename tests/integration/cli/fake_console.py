@@ -74,7 +74,7 @@ class FakeConsole:
                 self.body = self.rfile.read(length)
                 console.answer(self)
 
-            do_GET = do_POST = do_DELETE = handle_any
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True

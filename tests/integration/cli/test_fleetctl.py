@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """fleetctl against a fake console: what a person reads, what a script gets, what the console is asked. TAP."""
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -66,6 +67,17 @@ READS = "GET /api/agents/agent-001/apps/app-a/"
 POST_RESTART = "POST /api/agents/agent-001/restart-app"
 POST_CONFIG = "POST /api/agents/agent-001/push-config"
 POST_UPDATE = "POST /api/agents/agent-001/update-app"
+POST_ROLLBACK = "POST /api/agents/agent-001/rollback-app"
+POST_ARTIFACT = "POST /api/artifacts"
+SHA256 = "0" * 64
+MINISIG = "untrusted comment: signature\nRUQ=\ntrusted comment: x\nAAA=\n"
+ARTIFACT = {"artifactId": ID, "appId": "app-a", "version": "2.1.0", "url": "https://x/a.tgz", "served": False,
+            "addedBy": "operator@cli", "addedAt": "2026-11-24T02:19:07.000Z"}
+SERVED = dict(ARTIFACT, artifactId=ID[:-1] + "1", version="2.2.0", url="/api/artifacts/x/file", served=True, bytes=25 << 19,
+              sha256=SHA256, signature=MINISIG)
+FLEET = [dict(AGENT["apps"][0], agentId="agent-001", agentOnline=True), dict(AGENT["apps"][1], agentId="agent-001", agentOnline=True),
+         {"id": "app-a", "agentId": "agent-002", "agentOnline": False, "status": "running", "health": "healthy", "version": "2.0.0",
+          "since": ago(500)}]
 GET_COMMAND = "GET /api/commands/" + ID
 NO_STREAM = {"GET /api/events": problem(404, "not-found", "no events here")}
 
@@ -311,18 +323,96 @@ CASES = [
     ("update is the contract's sentence", UPDATE, {POST_UPDATE: Answer(202, command("update-app", "sent"))},
      "Update command sent: app-a → v2.1.0 on agent-001.\n", "", 0,
      {"appId": "app-a", "version": "2.1.0", "artifactUrl": "https://x/a.tgz"}),
-    ("update --wait that fails its health check", UPDATE + ["--sha256", "00", "--wait"],
+    ("update --wait that fails its health check", UPDATE + ["--sha256", SHA256, "--wait"],
      waited(POST_UPDATE, command("update-app", "failed", message="health check failed: GET /health: 503 for 10 s",
                                  rolledBack=True, fromVersion="2.0.0", appStatus="running", appHealthy=True)),
      "Update command sent: app-a → v2.1.0 on agent-001.\n",
      "Update failed for app-a on agent-001: health check failed\n"
      "  GET /health: 503 for 10 s. Rolled back: 2.0.0 is Running, healthy. Next: fleetctl commands show 7c31e0\n", 3,
-     {"appId": "app-a", "version": "2.1.0", "artifactUrl": "https://x/a.tgz", "sha256": "00"}),
+     {"appId": "app-a", "version": "2.1.0", "artifactUrl": "https://x/a.tgz", "sha256": SHA256}),
     ("update --wait that works", UPDATE + ["--wait"],
-     waited(POST_UPDATE, command("update-app", "succeeded", toVersion="2.1.0", appStatus="running", appHealthy=True,
-                                 downMs=500)),
-     "Update command sent: app-a → v2.1.0 on agent-001.\napp-a is v2.1.0: Running, healthy, down 0.5 s [7c31e0]\n",
+     waited(POST_UPDATE, command("update-app", "succeeded", fromVersion="2.0.0", toVersion="2.1.0", appStatus="running",
+                                 appHealthy=True, downMs=500)),
+     "Update command sent: app-a → v2.1.0 on agent-001.\n"
+     "app-a is v2.1.0 (was 2.0.0): Running, healthy, down 0.5 s [7c31e0]. Back: fleetctl apps rollback agent-001 app-a\n",
      "", 0),
+    ("update --wait tells the server's own sentence", UPDATE + ["--wait"],
+     waited(POST_UPDATE, command("update-app", "succeeded", fromVersion="2.0.0", toVersion="v2.1.0", appStatus="running",
+                                 appHealthy=True, downMs=500, message="Running, healthy, pid 7, down 0.5 s; no checksum")),
+     "Update command sent: app-a → v2.1.0 on agent-001.\n"
+     "app-a is v2.1.0 (was 2.0.0): Running, healthy, pid 7, down 0.5 s; no checksum [7c31e0]. "
+     "Back: fleetctl apps rollback agent-001 app-a\n", "", 0),
+    ("update --wait without a health check's words", UPDATE + ["--wait"],
+     waited(POST_UPDATE, command("update-app", "failed", message="the download failed: 404. Nothing was changed")),
+     "Update command sent: app-a → v2.1.0 on agent-001.\n",
+     "Update failed for app-a on agent-001: the download failed: 404. Nothing was changed\n" + NEXT, 3),
+    ("update from what is registered", UPDATE[:6] + ["--allow-downgrade", "--signature", MINISIG],
+     {POST_UPDATE: Answer(202, command("update-app", "sent"))}, "Update command sent: app-a → v2.1.0 on agent-001.\n", "", 0,
+     {"appId": "app-a", "version": "2.1.0", "signature": MINISIG, "allowDowngrade": True}),
+    ("update to what is not registered", UPDATE[:6], {POST_UPDATE: problem(
+        422, "artifact-not-found", "No artifact of app-a 2.1.0 is registered; there are: 2.0.0", field="version")}, "",
+     "No artifact of app-a 2.1.0 is registered; there are: 2.0.0.\n"
+     "  Register it: fleetctl artifacts add app-a --help. Or say where it is: --artifact URL\n", 1),
+    ("update with a checksum that is none", UPDATE + ["--sha256", "00"], {}, "",
+     "--sha256 takes 64 hex digits, as sha256sum prints them.\n  How it is meant: fleetctl apps update --help\n", 2),
+    ("update with a signature that is not there", UPDATE + ["--signature", "/nonexistent/a.minisig"], {}, "",
+     re.compile(r"--signature takes what minisign wrote, or the file that holds it: .*No such file.*\n"
+                r"  How it is meant: fleetctl apps update --help\n"), 2),
+    ("rollback", ["apps", "rollback", "agent-001", "app-a"], {POST_ROLLBACK: Answer(202, command("rollback-app", "sent"))},
+     "Rollback command sent to app-a on agent-001.\n", "", 0, {"appId": "app-a"}),
+    ("rollback --wait", ["apps", "rollback", "agent-001", "app-a", "--wait"],
+     waited(POST_ROLLBACK, command("rollback-app", "succeeded", fromVersion="2.1.0", toVersion="2.0.0", appStatus="running",
+                                   appHealthy=True, message="Running, healthy, pid 7, down 0.5 s")),
+     "Rollback command sent to app-a on agent-001.\n"
+     "app-a is v2.0.0 (was 2.1.0): Running, healthy, pid 7, down 0.5 s [7c31e0]. Back: fleetctl apps rollback agent-001 app-a\n",
+     "", 0),
+    ("rollback --wait of what has no earlier version", ["apps", "rollback", "agent-001", "app-a", "--wait"],
+     waited(POST_ROLLBACK, command("rollback-app", "failed", errorCode="not-supported",
+                                   message="no earlier version is kept of this app; nothing was done")),
+     "Rollback command sent to app-a on agent-001.\n",
+     "Rollback failed for app-a on agent-001: no earlier version is kept of this app; nothing was done\n" + NEXT, 3),
+    ("apps list is every app of every page", ["apps", "list"],
+     {"GET /api/apps?limit=1000": Answer(body=FLEET[:1], headers={"Link": '<{url}/api/apps?cursor=x>; rel="next"'}),
+      "GET /api/apps?cursor=x": Answer(body=FLEET[1:])},
+     "AGENT      APP    STATUS             HEALTH     VERSION  SINCE\n"
+     "agent-001  app-a  Running            healthy    2.1.0    9 min\n"
+     "agent-001  app-b  Failed             unhealthy  -        -\n"
+     "agent-002  app-a  Running (offline)  -          2.0.0    -\n", "", 0),
+    ("apps list --problems says why", ["apps", "list", "--app", "app-b", "--problems", "--status", "Failed"],
+     {"GET /api/apps?limit=1000&app=app-b&status=failed&problems=true": Answer(body=FLEET[1:2])},
+     "AGENT      APP    STATUS  HEALTH     VERSION  SINCE\n"
+     "agent-001  app-b  Failed  unhealthy  -        -\n"
+     "agent-001 app-b: exited 1\n", "", 0),
+    ("apps list without problems", ["apps", "list", "--problems"],
+     {"GET /api/apps?limit=1000&problems=true": Answer(body=[])},
+     "AGENT  APP  STATUS  HEALTH  VERSION  SINCE\n", "No app has a problem.\n", 0),
+    ("apps list --json", ["apps", "list", "--json"], {"GET /api/apps": Answer(body=[{"id": "a", "agentId": "b"}])},
+     '[\n  {"id": "a", "agentId": "b"}\n]\n', "", 0),
+    ("artifacts list", ["artifacts", "list", "--app", "app-a"],
+     {"GET /api/artifacts?limit=1000&appId=app-a": Answer(body=[ARTIFACT, SERVED])},
+     "ID      APP    VERSION     SIZE  SHA256        SIGNED  ADDED                BY            FROM\n"
+     "7c31e0  app-a  2.1.0          -  -             no      2026-11-24 02:19:07  operator@cli  https://x/a.tgz\n"
+     "7c31e1  app-a  2.2.0    12.5 MB  000000000000  yes     2026-11-24 02:19:07  operator@cli  this console\n", "", 0),
+    ("artifacts list of nothing", ["artifacts", "list"], {"GET /api/artifacts": Answer(body=[])},
+     "ID  APP  VERSION  SIZE  SHA256  SIGNED  ADDED  BY  FROM\n",
+     "No artifact is registered. One is with: fleetctl artifacts add --help\n", 0),
+    ("artifacts add of a URL", ["artifacts", "add", "app-a", "--version", "2.1.0", "--url", "https://x/a.tgz"],
+     {POST_ARTIFACT: Answer(201, ARTIFACT)},
+     "Artifact added: app-a 2.1.0, no checksum [7c31e0]. Use it: fleetctl apps update AGENT app-a --version 2.1.0\n", "", 0,
+     {"appId": "app-a", "version": "2.1.0", "url": "https://x/a.tgz"}),
+    ("artifacts add of nothing", ["artifacts", "add", "app-a", "--version", "2.1.0"], {}, "",
+     "Say where the artifact is: --url URL, or --file FILE, which goes to the console.\n"
+     "  How it is meant: fleetctl artifacts add --help\n", 2),
+    ("artifacts add of a file that is none", ["artifacts", "add", "app-a", "--version", "2.1.0", "--file", "/dev/null"], {}, "",
+     "/dev/null is no file.\n", 1),
+    ("artifacts add of what is there", ["artifacts", "add", "app-a", "--version", "2.1.0", "--url", "https://x/a.tgz"],
+     {POST_ARTIFACT: problem(409, "conflict", "app-a 2.1.0 is registered already")}, "",
+     "The console answered 409: app-a 2.1.0 is registered already\n", 1),
+    ("artifacts remove", ["artifacts", "remove", "7c31e0"], {"DELETE /api/artifacts/7c31e0": Answer(body=ARTIFACT)},
+     "Removed: app-a 2.1.0 [7c31e0]\n", "", 0),
+    ("artifacts remove of what is not there", ["artifacts", "remove", "123456"],
+     {"DELETE /api/artifacts/123456": problem(404, "artifact-not-found", "none")}, "",
+     "Artifact '123456' not found. Which there are: fleetctl artifacts list\n", 1),
     ("a key that the console refuses", ["agents", "list"], {"GET /api/agents": problem(401, "unauthenticated", "no such key")},
      "", "Authentication failed: no such key.\n  Use another key: fleetctl login --url {url} --api-key KEY\n", 1),
     ("a key that may not do it", RESTART, {POST_RESTART: problem(403, "forbidden", "a viewer changes nothing")},
@@ -682,6 +772,53 @@ def as_wide_as_the_terminal():
         cli.close()
 
 
+def sends_files():
+    """a file goes to the console in parts, on from where the console is, and its checksum is compared"""
+    data = os.urandom(2_500_000)
+    digest, received, parts = hashlib.sha256(data).hexdigest(), [], []
+    upload = {"artifactId": ID, "appId": "app-a", "version": "3", "state": "uploading", "partMaxBytes": 1 << 20}
+
+    def put(request):
+        offset = int(request.path.split("offset=")[1])
+        parts.append(offset)
+        have = sum(map(len, received))
+        if len(parts) == 2:  # taken, and the answer is lost
+            received.append(request.body)
+            return None
+        if offset != have:
+            return problem(409, "conflict", "elsewhere", receivedBytes=have)
+        received.append(request.body)
+        if have + len(request.body) < len(data):
+            return Answer(200, dict(upload, receivedBytes=have + len(request.body)))
+        return Answer(201, dict(upload, sha256=answer_digest[0], bytes=len(data), state=None))
+
+    answer_digest = [digest]
+    path = "/api/artifacts/" + ID
+    console = FakeConsole({"POST /api/artifacts": Answer(201, dict(upload, receivedBytes=0)), "PUT " + path + "/file": put,
+                           "GET " + path: lambda request: Answer(200, dict(upload, receivedBytes=sum(map(len, received)))),
+                           "DELETE " + path: Answer(200, upload)})
+    cli = Fleetctl(console.url)
+    file = os.path.join(cli.home, "file")
+    with open(file, "wb") as f:
+        f.write(data)
+    try:
+        add = ["artifacts", "add", "app-a", "--version", "3", "--file", file]
+        got = cli.run(add)
+        problems = differences(
+            got=((got[0], got[1]), (0, "Artifact added: app-a 3, 2.4 MB, sha256 %s [7c31e0]. Use it: fleetctl apps update AGENT app-a "
+                                       "--version 3\n" % digest)), offsets=(sorted(set(parts)), [0, 1 << 20, 2 << 20]), progress=(
+                got[2].splitlines()[0], "  upload: 0 bytes of 2.4 MB (0 %) ..."), whole=(b"".join(received) == data, True))
+        received.clear()
+        parts.clear()
+        answer_digest[0] = "1" * 64
+        code, out, err = cli.run(add)
+        return problems + differences(code=(code, 1), stdout=(out, ""), told=("The file changed on its way" in err, True), given_up=(
+            [r[0] for r in console.requests if r[0] == "DELETE"], ["DELETE"]))
+    finally:
+        console.close()
+        cli.close()
+
+
 def survives_restart():
     """--wait goes on through a restart of the console"""
     console = FakeConsole({POST_RESTART: Answer(202, command(state="sent")), "GET /api/events": Stream(0.3),
@@ -763,7 +900,8 @@ def help_everywhere():
     cli = Fleetctl()
     problems = []
     levels = [[], ["login"], ["agents"], ["agents", "list"], ["agents", "status"], ["agents", "ping"], ["apps"],
-              ["apps", "restart"], ["apps", "config"], ["apps", "update"], ["audit"], ["commands"], ["commands", "list"],
+              ["apps", "restart"], ["apps", "config"], ["apps", "update"], ["apps", "rollback"],
+              ["apps", "list"], ["artifacts"], ["artifacts", "add"], ["artifacts", "list"], ["artifacts", "remove"], ["audit"], ["commands"], ["commands", "list"],
               ["commands", "show"], ["commands", "cancel"],
               ["commands", "abandon"], ["commands", "wait"]]
     try:
@@ -772,7 +910,7 @@ def help_everywhere():
             problems += differences(code=(code, 0), stderr=(err, ""), usage=(
                 out.splitlines()[0].startswith("Usage: " + " ".join(["fleetctl"] + level)), True))
             problems += ["line of %d columns in %s: %s" % (len(line), level, line) for line in out.splitlines() if len(line) > 110]
-        for group in ([], ["agents"], ["apps"], ["commands"]):
+        for group in ([], ["agents"], ["apps"], ["artifacts"], ["commands"]):
             code, out, err = cli.run(group)
             problems += differences(code=(code, 2), stdout=(out, ""), help=(err, cli.run(group + ["--help"])[1]))
         code, out, err = cli.run(["--version"])
@@ -799,7 +937,7 @@ def full_disk():
 
 OTHERS = [not_configured, unreachable, wide_configuration, foreign_configuration, login_open, login_xdg, login_keys,
           login_no_console, login_asks, ping_answers, follows_events, one_line_on_a_terminal, as_wide_as_the_terminal,
-          survives_restart,
+          sends_files, survives_restart,
           times_out, interrupted, secret_from_stdin, help_everywhere, full_disk]
 
 
