@@ -25,7 +25,6 @@ static char *key_ask(void)
 	bool echo = tcgetattr(STDIN_FILENO, &shown) == 0;
 	char *key;
 
-	fputs("API key: ", stderr);
 	if (echo) {
 		hidden = shown;
 		hidden.c_lflag &= ~(tcflag_t)ECHO;
@@ -33,6 +32,7 @@ static char *key_ask(void)
 		(void)tcsetattr(
 			STDIN_FILENO, TCSAFLUSH, &hidden); /* at worst the key is seen while it is typed */
 	}
+	fputs("API key: ", stderr); /* not before: an answer that is already there would be seen, and lost */
 	key = line_read();
 	if (echo)
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown); /* the terminal is gone if this fails */
