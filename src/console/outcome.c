@@ -2,11 +2,9 @@
 
 #include "fleet/buffer.h"
 #include "fleet/limits.h"
+#include "fleet/redact.h"
 
 #define KEYS_SHOWN_MAX 20
-#define SECRET_LEN_SURE                                                                                      \
-	8 /* a value as long as this is taken out wherever it stands, a shorter one as a word */
-#define SECRET_LEN_MIN 4 /* shorter values ("on", "7") are words of any sentence */
 
 struct words {
 	const char *category, *infinitive, *noun, *done;
@@ -52,120 +50,20 @@ static void add_keys(
 	fleet_buffer_add_string(out, after);
 }
 
-static bool is_word_byte(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c & 0x80) != 0;
-}
-
-/* A short value can be a part of any word: "exit" must not make "***ed" of "exited". */
-static bool is_told(const char *start, const char *hit, size_t len)
-{
-	return len >= SECRET_LEN_SURE ||
-	       ((hit == start || !is_word_byte(hit[-1])) && !is_word_byte(hit[len]));
-}
-
-static char *replace_all(const char *text, const char *what, const char *with)
-{
-	struct fleet_buffer out = FLEET_BUFFER_INIT;
-	const char *hit, *start = text;
-	size_t len = strlen(what);
-
-	while ((hit = strstr(text, what))) {
-		bool told = is_told(start, hit, len);
-
-		fleet_buffer_add(&out, text, (size_t)(hit - text));
-		if (told)
-			fleet_buffer_add_string(&out, with);
-		else
-			fleet_buffer_add(&out, hit, 1);
-		text = hit + (told ? len : 1);
-	}
-	fleet_buffer_add_string(&out, text);
-	return fleet_buffer_take(&out, NULL);
-}
-
-struct secrets {
-	char **texts; /* owned */
-	size_t count;
-};
-
-static void add_secret(struct secrets *secrets, const char *text, size_t len)
-{
-	if (len < SECRET_LEN_MIN)
-		return;
-	secrets->texts = xreallocarray(secrets->texts, secrets->count + 1, sizeof(*secrets->texts));
-	secrets->texts[secrets->count++] = xstrndup(text, len);
-}
-
-/* The plain values in a value: a driver quotes the one it stumbles over, not the whole. */
-static void collect_secrets(struct secrets *secrets, struct json_object *value)
-{
-	size_t len;
-	const char *text;
-
-	switch (json_object_get_type(value)) {
-	case json_type_object: {
-		json_object_object_foreach (value, key, member) {
-			(void)key; /* keys may be told */
-			collect_secrets(secrets, member);
-		}
-		break;
-	}
-	case json_type_array:
-		for (size_t i = 0; i < json_object_array_length(value); i++)
-			collect_secrets(secrets, json_object_array_get_idx(value, i));
-		break;
-	case json_type_string:
-		text = json_object_get_string(value);
-		add_secret(secrets, text, strlen(text));
-		text = fleet_json_text(value, &len); /* as a JSON file has it, without its quotes */
-		if (strchr(text, '\\'))
-			add_secret(secrets, text + 1, len - 2);
-		break;
-	case json_type_int:
-	case json_type_double:
-		text = json_object_get_string(value);
-		add_secret(secrets, text, strlen(text));
-		break;
-	case json_type_null:
-	case json_type_boolean: /* words of any sentence */
-		break;
-	}
-}
-
-static int longest_first(const void *a, const void *b)
-{
-	size_t x = strlen(*(char *const *)a), y = strlen(*(char *const *)b);
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* A value may be a part of another: the longer ones go first, or their rest would stay. */
+/* Every value that the command sets. */
 static char *mask_values(const struct command *command, const char *text)
 {
 	struct json_object *edits = fleet_json_array(command->args, "edits");
-	struct secrets secrets = {NULL, 0};
-	char *clean = xstrdup(text);
+	_cleanup_(fleet_redact_done) struct fleet_redact values = FLEET_REDACT_INIT;
 
 	for (size_t i = 0; edits && i < json_object_array_length(edits); i++)
-		collect_secrets(&secrets, fleet_json_get(json_object_array_get_idx(edits, i), "value"));
-	if (secrets.count > 0)
-		qsort(secrets.texts, secrets.count, sizeof(*secrets.texts), longest_first);
-	for (size_t i = 0; i < secrets.count; i++) {
-		char *masked = replace_all(clean, secrets.texts[i], "***");
-
-		free(clean);
-		clean = masked;
-		explicit_bzero(secrets.texts[i], strlen(secrets.texts[i]));
-		free(secrets.texts[i]);
-	}
-	free(secrets.texts);
-	return clean;
+		fleet_redact_add_json(&values, fleet_json_get(json_object_array_get_idx(edits, i), "value"));
+	return fleet_redact(&values, text);
 }
 
 char *outcome_clean_text(const struct command *command, const char *text)
 {
-	_cleanup_free_ char *masked = mask_values(command, text ? text : "");
+	_cleanup_free_ char *masked = mask_values(command, text);
 	char *clean;
 
 	command_cut_urls(masked);
