@@ -38,5 +38,8 @@ void fleet_db_rollback(struct fleet_db *db);
 /* False after a failure that made SQLite roll back by itself. */
 bool fleet_db_in_transaction(struct fleet_db *db);
 int64_t fleet_db_changes(struct fleet_db *db);
+/* What was deleted or written over is gone from the file at once (secure_delete), but not from the log beside it:
+ * moves the log into the file and empties it. Outside a transaction. -EBUSY while somebody else reads. */
+int fleet_db_scrub(struct fleet_db *db, struct fleet_error *err) FLEET_MUST_CHECK;
 
 #endif

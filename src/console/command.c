@@ -67,6 +67,31 @@ void command_unref(struct command *c)
 	free(c);
 }
 
+struct json_object *command_args_without_values(struct json_object *args)
+{
+	struct json_object *out, *edits = fleet_json_array(args, "edits"), *kept;
+
+	if (!args || !edits)
+		return json_object_get(args);
+	out = json_object_new_object();
+	json_object_object_foreach (args, key, value) {
+		if (value != edits)
+			fleet_json_add(out, key, json_object_get(value));
+	}
+	kept = json_object_new_array();
+	for (size_t i = 0; i < json_object_array_length(edits); i++) {
+		struct json_object *from = json_object_array_get_idx(edits, i),
+				   *edit = json_object_new_object();
+
+		fleet_json_add_string(edit, "op", fleet_json_string(from, "op"));
+		fleet_json_add_string(edit, "key", fleet_json_string(from, "key"));
+		fleet_json_add_string(edit, "mode", fleet_json_string(from, "mode"));
+		json_object_array_add(kept, edit);
+	}
+	fleet_json_add(out, "edits", kept);
+	return out;
+}
+
 /* "user:password@" of the authority that begins here. */
 static size_t userinfo_len(const char *authority)
 {

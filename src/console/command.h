@@ -41,6 +41,9 @@ struct command {
 struct command *command_new(void); /* one reference, fresh id, queued */
 struct command *command_ref(struct command *c);
 void command_unref(struct command *c);
+/* What is kept of a command's args after its end: all but the values that it sets, which may be secrets. Owned; NULL
+ * for NULL. */
+struct json_object *command_args_without_values(struct json_object *args);
 /* Cuts what opens doors out of every URL of the text, in place: its query string, its fragment, and the user and
  * password before its host. Nobody who may read a record needs them. */
 void command_cut_urls(char *text);

@@ -107,6 +107,17 @@ static void creation_free(struct creation *creation)
 	free(creation);
 }
 
+/* Of one that has ended the values are forgotten: whether they were the same cannot be told any more. */
+static bool same_args(const struct command *first, const struct command *asked)
+{
+	_cleanup_json_ struct json_object *a = command_args_without_values(first->args),
+					  *b = command_args_without_values(asked->args);
+
+	if (command_state_is_final(first->state) && first->state != COMMAND_UNKNOWN)
+		return json_object_equal(a, b);
+	return json_object_equal(first->args, asked->args);
+}
+
 static void on_existing(int result, struct command *command, const struct fleet_error *err, void *arg)
 {
 	struct creation *creation = arg;
@@ -114,8 +125,7 @@ static void on_existing(int result, struct command *command, const struct fleet_
 
 	if (result >= 0 &&
 		(command->action != asked->action || !str_equal(command->agent_id, asked->agent_id) ||
-			!str_equal(command->app_id, asked->app_id) ||
-			!json_object_equal(command->args, asked->args)))
+			!str_equal(command->app_id, asked->app_id) || !same_args(command, asked)))
 		result = -ENOTUNIQ;
 	creation->done(result < 0 ? result : -EEXIST, command, err, creation->arg);
 	creation_free(creation);

@@ -1,6 +1,7 @@
 /* Commands: created with the word of who asked, moved forward, ended once with their outcome. */
 #include "console/store_internal.h"
 #include "fleet/clock.h"
+#include "fleet/limits.h"
 
 #define IDEMPOTENCY_MS (INT64_C(24) * 3600 * 1000)
 
@@ -212,6 +213,32 @@ static int advance_run(struct store *store, struct store_request *request, struc
 	return fleet_db_run(store->db, st, err);
 }
 
+/* The values that a command set are nobody's business any more; nor is its signed form, which holds them too.
+ * An `unknown` one may still be told of, in words that are cleaned of them. */
+static int forget_values(struct store *store, const char *id, struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *args = NULL, *kept = NULL;
+	sqlite3_stmt *st = fleet_db_statement(store->db, "SELECT args FROM commands WHERE id = ?");
+	const char *text;
+	int r;
+
+	fleet_db_bind_text(st, 1, id);
+	r = fleet_db_step(store->db, st, err);
+	text = r > 0 ? fleet_db_column_text(st, 0) : NULL;
+	if (text && fleet_json_parse(text, strlen(text), 8 * FLEET_MESSAGE_MAX, &args, err) < 0)
+		args = NULL; /* what cannot be read is not kept */
+	sqlite3_reset(st);
+	if (r < 0)
+		return r;
+	kept = command_args_without_values(args);
+	st = fleet_db_statement(store->db, "UPDATE commands SET args = ?1, jws = NULL WHERE id = ?2");
+	fleet_db_bind_text(st, 1, kept ? fleet_json_text(kept, NULL) : NULL);
+	fleet_db_bind_text(st, 2, id);
+	if (fleet_json_array(args, "edits") && json_object_array_length(fleet_json_array(args, "edits")) > 0)
+		store->scrub_due = true;
+	return fleet_db_run(store->db, st, err);
+}
+
 static int finish_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
 	struct change *c = (struct change *)request;
@@ -238,6 +265,8 @@ static int finish_run(struct store *store, struct store_request *request, struct
 	fleet_db_bind_int(st, 5, c->finished_ms);
 	fleet_db_bind_text(st, 6, c->id);
 	r = fleet_db_run(store->db, st, err);
+	if (r >= 0 && c->state != COMMAND_UNKNOWN)
+		r = forget_values(store, c->id, err);
 	if (r < 0)
 		return r;
 	return store_audit_insert(store, &c->event, &request->appended, err);

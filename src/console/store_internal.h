@@ -41,6 +41,7 @@ struct store {
 	pthread_t thread;
 	struct fleet_db *db;    /* the thread's */
 	struct store_head head; /* the thread's */
+	bool scrub_due; /* the thread's: values that were forgotten still lie in the log beside the file */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t changed;

@@ -167,6 +167,18 @@ static void fail_batch(struct store *store, struct store_request *batch, const s
 	}
 }
 
+static void scrub(struct store *store)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = store->scrub_due ? fleet_db_scrub(store->db, &err) : 0;
+
+	if (r >= 0)
+		store->scrub_due = false;
+	else if (r != -EBUSY) /* else after the next batch */
+		log_error(
+			"values that were forgotten may still lie in the log of the store: %s", err.message);
+}
+
 static void run_batch(struct store *store, struct store_request *batch)
 {
 	struct store_head before = store->head;
@@ -190,7 +202,8 @@ static void run_batch(struct store *store, struct store_request *batch)
 	if (r < 0 || !whole) {
 		store->head = before;
 		fail_batch(store, batch, &err);
-	}
+	} else
+		scrub(store);
 	/* Questions come last: they see what is committed, and a disk that takes nothing still gives. */
 	for (struct store_request *q = batch; q; q = q->next) {
 		if (!q->kind->writes)
@@ -351,6 +364,8 @@ int store_open(struct event_base *base, const char *dir, struct store **ret, str
 		r = store_audit_load_head(store->db, &store->head, err);
 	if (r < 0)
 		return r;
+	store->scrub_due = true; /* a console that died may not have come to it */
+	scrub(store);
 	store->shown_head = store->head;
 	store->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (store->wakeup_fd < 0)

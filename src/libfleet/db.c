@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include "fleet/db.h"
 
+#define BUSY_MS 5000
+
 struct statement {
 	struct statement *next;
 	const char *sql; /* owned */
@@ -157,7 +159,7 @@ static int open_handle(const char *path, int flags, struct fleet_db **ret, struc
 				err, -ENOMEM, "cannot open the database %s: out of memory", path);
 		return fail(db, code, "open", err);
 	}
-	sqlite3_busy_timeout(db->handle, 5000);
+	sqlite3_busy_timeout(db->handle, BUSY_MS);
 	(void)sqlite3_db_config(
 		db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL); /* a belt; older libraries have none */
 	*ret = TAKE_PTR(db);
@@ -182,7 +184,7 @@ int fleet_db_open(const char *path, const char *const *migrations, size_t migrat
 		return r;
 	r = fleet_db_exec(db,
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-		"PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY",
+		"PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON",
 		err);
 	if (r >= 0)
 		r = check_integrity(db, err);
@@ -304,4 +306,18 @@ bool fleet_db_in_transaction(struct fleet_db *db)
 int64_t fleet_db_changes(struct fleet_db *db)
 {
 	return sqlite3_changes64(db->handle);
+}
+
+int fleet_db_scrub(struct fleet_db *db, struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int r, busy = 0;
+
+	sqlite3_busy_timeout(db->handle, 0); /* a reader is in no hurry, and we are not either */
+	r = fleet_db_step(db, st, err);
+	if (r > 0)
+		busy = sqlite3_column_int(st, 0);
+	sqlite3_reset(st);
+	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	return r < 0 ? r : busy ? fleet_error_set(err, -EBUSY, "the database %s is being read", db->path) : 0;
 }

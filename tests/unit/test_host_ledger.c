@@ -25,7 +25,10 @@ static void place_init(struct place *p)
 
 static void place_done(const struct place *p)
 {
+	_cleanup_free_ char *beside = xasprintf("%s.args", p->path);
+
 	(void)unlink(p->path);
+	(void)rmdir(beside); /* where values were set aside; empty by now */
 	CU_ASSERT_EQUAL(rmdir(p->dir), 0);
 }
 
@@ -110,6 +113,45 @@ static void test_replays_a_life(void)
 	ledger_close(l);
 	l = open_ledger(&p);
 	CU_ASSERT_TRUE(ledger_find(l, id_of(payload))->stored);
+	ledger_close(l);
+	place_done(&p);
+}
+
+/* Values that a command sets are in no line: they lie beside the ledger until it has ended. */
+static void test_values_are_forgotten_at_the_end(void)
+{
+	struct place p;
+	_cleanup_json_ struct json_object *payload = command(1000), *kept = NULL, *again = NULL;
+	_cleanup_free_ char *text = NULL, *beside = NULL, *stray = NULL;
+	struct json_object *args =
+		json_tokener_parse("{\"edits\":[{\"op\":\"set\",\"key\":\"k\",\"value\":\"hunter2\"}]}");
+	struct ledger *l;
+	size_t len;
+
+	fleet_json_add(payload, "args", args);
+	place_init(&p);
+	l = open_ledger(&p);
+	beside = xasprintf("%s.args/%s", p.path, id_of(payload));
+	stray = xasprintf("%s.args/01890000-0000-7000-8000-000000000000", p.path);
+	CU_ASSERT_EQUAL(ledger_accept(l, payload, NULL), 0);
+	CU_ASSERT_EQUAL(fleet_file_write_durable(stray, "x", 1, 0600, NULL), 0); /* of a host that died */
+	CU_ASSERT_EQUAL(fleet_file_read(p.path, 1 << 20, &text, &len, NULL), 0);
+	CU_ASSERT_PTR_NULL(strstr(text, "hunter2"));
+	CU_ASSERT_EQUAL(ledger_payload(l, ledger_find(l, id_of(payload)), &kept, NULL), 0);
+	CU_ASSERT_TRUE(json_object_equal(kept, payload));
+	ledger_set_keep(l, 0);
+	ledger_close(l);
+	l = open_ledger(&p);
+	CU_ASSERT_NOT_EQUAL(access(stray, F_OK), 0);
+	CU_ASSERT_EQUAL(ledger_payload(l, ledger_find(l, id_of(payload)), &again, NULL), 0);
+	CU_ASSERT_TRUE(json_object_equal(again, payload));
+	end(l, id_of(payload), "fine");
+	CU_ASSERT_NOT_EQUAL(access(beside, F_OK), 0);
+	/* an end that was written, and not the rest */
+	CU_ASSERT_EQUAL(fleet_file_write_durable(beside, "x", 1, 0600, NULL), 0);
+	ledger_close(l);
+	l = open_ledger(&p);
+	CU_ASSERT_NOT_EQUAL(access(beside, F_OK), 0);
 	ledger_close(l);
 	place_done(&p);
 }
@@ -319,6 +361,7 @@ static void test_full_disk_takes_nothing_half(void)
 int main(void)
 {
 	static const struct unit_test tests[] = {UNIT_TEST(test_replays_a_life),
+		UNIT_TEST(test_values_are_forgotten_at_the_end),
 		UNIT_TEST(test_events_are_told_in_order_until_stored),
 		UNIT_TEST(test_torn_tail_at_every_byte), UNIT_TEST(test_damage_within_raises_the_floor),
 		UNIT_TEST(test_compaction_keeps_what_counts), UNIT_TEST(test_full_disk_takes_nothing_half),

@@ -160,6 +160,26 @@ static void test_push_dry_run_and_hash(void)
 	fixture_done(&f);
 }
 
+/* An app that quotes its settings as it gives up: its log is in the result, the secret is not. */
+static void test_log_lines_hold_no_secret(void)
+{
+	struct fixture f;
+	struct json_object *result;
+
+	fixture_init(&f);
+	fixture_declare(&f, "    health_check: {settle: 50ms}\n");
+	fixture_write(&f, "web.conf", "password=old-secret\ntell=yes\ncrash=yes\n");
+	fixture_set_state(&f, "web", "running", 7);
+	fixture_start(&f);
+	result = fixture_run(&f, "push-config", fixture_set("password", "new-secret"));
+	CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+	CU_ASSERT_STRING_EQUAL(
+		json_object_get_string(json_object_array_get_idx(fleet_json_array(result, "logLines"), 0)),
+		"password=***");
+	CU_ASSERT_PTR_NULL(strstr(json_object_to_json_string(result), "-secret"));
+	fixture_done(&f);
+}
+
 static void test_push_refusals_write_nothing(void)
 {
 	static const struct {
@@ -738,10 +758,11 @@ int main(void)
 {
 	static const struct unit_test run[] = {UNIT_TEST(test_restart_succeeds),
 		UNIT_TEST(test_restart_failures), UNIT_TEST(test_push_writes_and_restarts),
-		UNIT_TEST(test_push_dry_run_and_hash), UNIT_TEST(test_push_refusals_write_nothing),
-		UNIT_TEST(test_push_rolls_back), UNIT_TEST(test_push_to_failed_app_stays),
-		UNIT_TEST(test_push_to_stopped_app_is_not_verified), UNIT_TEST(test_push_reload_and_none),
-		UNIT_TEST(test_push_restores_an_earlier_file), UNIT_TEST(test_shared_file_restarts_every_app),
+		UNIT_TEST(test_push_dry_run_and_hash), UNIT_TEST(test_log_lines_hold_no_secret),
+		UNIT_TEST(test_push_refusals_write_nothing), UNIT_TEST(test_push_rolls_back),
+		UNIT_TEST(test_push_to_failed_app_stays), UNIT_TEST(test_push_to_stopped_app_is_not_verified),
+		UNIT_TEST(test_push_reload_and_none), UNIT_TEST(test_push_restores_an_earlier_file),
+		UNIT_TEST(test_shared_file_restarts_every_app),
 		UNIT_TEST(test_what_cannot_be_done_ends_with_a_result), UNIT_TEST(test_status),
 		UNIT_TEST(test_hanging_status_is_unknown), UNIT_TEST(test_refusals_are_told_and_do_nothing),
 		UNIT_TEST(test_bad_frames_are_answered), UNIT_TEST(test_reload), UNIT_TEST(test_peers), {0}};

@@ -192,6 +192,41 @@ static void test_damaged_files(void)
 	CU_ASSERT_TRUE(fleet_db_open(directory, migrations, 1, &none, &err) < 0);
 }
 
+static bool file_holds(const char *path, const char *suffix, const char *what)
+{
+	_cleanup_free_ char *name = xasprintf("%s%s", path, suffix), *data = NULL;
+	size_t len = 0;
+
+	return fleet_file_read(name, 64u << 20, &data, &len, NULL) >= 0 &&
+	       memmem(data, len, what, strlen(what));
+}
+
+/* What is written over is gone: from the file at once, from the log after a scrub; unless somebody reads. */
+static void test_scrub(void)
+{
+	_cleanup_free_ char *path = fresh();
+	struct fleet_db *db = open_db(path, 1), *reader = NULL;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	sqlite3_stmt *st;
+
+	CU_ASSERT_EQUAL(insert(db, 1, "a-value-to-forget", NULL), 0);
+	CU_ASSERT_TRUE(file_holds(path, "-wal", "a-value-to-forget"));
+	CU_ASSERT_EQUAL(fleet_db_scrub(db, &err), 0);
+	CU_ASSERT_TRUE(file_holds(path, "", "a-value-to-forget"));
+	CU_ASSERT_EQUAL(fleet_db_exec(db, "UPDATE t SET b = 'x' WHERE a = 1", &err), 0);
+	CU_ASSERT_EQUAL(fleet_db_open_readonly(path, &reader, &err), 0);
+	st = fleet_db_statement(reader, "SELECT a FROM t");
+	CU_ASSERT_EQUAL(fleet_db_step(reader, st, &err), 1);
+	CU_ASSERT_EQUAL(fleet_db_exec(db, "UPDATE t SET b = 'y' WHERE a = 1", &err), 0);
+	CU_ASSERT_EQUAL(fleet_db_scrub(db, &err), -EBUSY);
+	fleet_db_close(reader);
+	CU_ASSERT_EQUAL(fleet_db_scrub(db, &err), 0);
+	CU_ASSERT_FALSE(file_holds(path, "", "a-value-to-forget"));
+	CU_ASSERT_FALSE(file_holds(path, "-wal", "a-value-to-forget"));
+	CU_ASSERT_EQUAL(insert(db, 2, "and on it goes", NULL), 0);
+	fleet_db_close(db);
+}
+
 static void test_readonly(void)
 {
 	_cleanup_free_ char *path = fresh(), *missing = fresh();
@@ -211,7 +246,7 @@ static void test_readonly(void)
 
 static const struct unit_test tests[] = {UNIT_TEST(test_open_sets_the_habits), UNIT_TEST(test_rows_come_back),
 	UNIT_TEST(test_errors_have_their_numbers), UNIT_TEST(test_transactions), UNIT_TEST(test_migrations),
-	UNIT_TEST(test_damaged_files), UNIT_TEST(test_readonly), {0}};
+	UNIT_TEST(test_damaged_files), UNIT_TEST(test_readonly), UNIT_TEST(test_scrub), {0}};
 
 int main(void)
 {

@@ -204,6 +204,7 @@ int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
 	if (r < 0)
 		return r;
 	l->compacted_size = l->size;
+	ledger_forget_orphans(l);
 	*ret = TAKE_PTR(l);
 	return 0;
 }
@@ -232,8 +233,15 @@ int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_er
 	if (fleet_timestamp_parse(fleet_json_string(payload, "issuedAt"), &issued_ms) < 0)
 		return fleet_error_set(err, -EINVAL, "a command without issuedAt");
 	fleet_json_add_int(record, "issuedAt", issued_ms);
-	/* as a text: its nesting then counts for itself */
-	fleet_json_add_string(record, "payload", fleet_json_text(payload, NULL));
+	if (ledger_sets_values(payload)) {
+		int r = ledger_put_aside(l, id, payload, err);
+
+		if (r < 0)
+			return r;
+		fleet_json_add_bool(record, "aside", true);
+	} else { /* as a text: its nesting then counts for itself */
+		fleet_json_add_string(record, "payload", fleet_json_text(payload, NULL));
+	}
 	return append(l, record, true, err);
 }
 
@@ -270,13 +278,17 @@ int ledger_end(struct ledger *l, const char *id, struct json_object *result, str
 {
 	_cleanup_json_ struct json_object *record = record_new("end", id);
 	const struct ledger_entry *e = ledger_find(l, id);
+	int r;
 
 	if (!e)
 		return fleet_error_set(err, -ENOENT, "command %s is not in the ledger", id);
 	if (e->state == LEDGER_ENDED)
 		return fleet_error_set(err, -EALREADY, "command %s has ended already", id);
 	fleet_json_add(record, "result", json_object_get(result));
-	return append(l, record, true, err);
+	r = append(l, record, true, err);
+	if (r >= 0)
+		ledger_forget_aside(l, id);
+	return r;
 }
 
 int ledger_event(struct ledger *l, struct json_object *event, struct fleet_error *err)
@@ -301,12 +313,19 @@ int ledger_payload(const struct ledger *l, const struct ledger_entry *e, struct 
 	struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *record = NULL;
+	_cleanup_free_ char *kept = NULL;
 	const char *text;
 	int r = ledger_read_at(l->fd, e->payload_at, &record, err);
 
+	if (r >= 0 && fleet_json_bool(record, "aside", false)) {
+		_cleanup_free_ char *path = ledger_aside_path(l, e->id);
+		size_t len = 0;
+
+		r = fleet_file_read(path, FLEET_MESSAGE_MAX, &kept, &len, err);
+	}
 	if (r < 0)
 		return r;
-	text = fleet_json_string(record, "payload");
+	text = kept ? kept : fleet_json_string(record, "payload");
 	if (!text)
 		return fleet_error_set(err, -EBADMSG, "the ledger has no arguments for command %s", e->id);
 	return fleet_json_parse(text, strlen(text), FLEET_MESSAGE_MAX, ret, err);

@@ -7,6 +7,9 @@
  * at, result}; event {id, at, event}; stored {id}: the agent has that result or event in its spool; done {id,
  * issuedAt, at, result}: a finished and stored command after compaction, its arguments forgotten.
  *
+ * Arguments that set values may hold secrets, and a line cannot be taken back: those lie in a file of their
+ * own, PATH.args/ID, named by the accept record (aside), and go with the command's end.
+ *
  * In memory is an index only; payloads and results are read back from the file. The file is rewritten
  * (same-dir temp, rename) when finished commands exceed the bound. Owned by the host's event loop: it writes
  * and syncs there, since nothing may be answered before it is done. */

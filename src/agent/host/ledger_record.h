@@ -1,5 +1,6 @@
 /* One line of the ledger, and back: the CRC-32 of the JSON in 8 hex digits, a space, the JSON, a newline.
- * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_replay.c). */
+ * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_args.c,
+ * ledger_replay.c). */
 #ifndef HOST_LEDGER_RECORD_H
 #define HOST_LEDGER_RECORD_H
 #include "agent/host/ledger.h"
@@ -33,5 +34,15 @@ int ledger_index(
 /* Reads the open file from its start into the index and leaves l->size at the end of what is whole. 1: it was
  * damaged within, and the floor was raised. */
 int ledger_replay(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* ---- ledger_args.c ---- */
+bool ledger_sets_values(struct json_object *payload);
+char *ledger_aside_path(const struct ledger *l, const char *id); /* owned */
+/* Durable when it returns. */
+int ledger_put_aside(const struct ledger *l, const char *id, struct json_object *payload,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+void ledger_forget_aside(const struct ledger *l, const char *id);
+/* Those of commands that ended, or were never accepted, just before a host died. */
+void ledger_forget_orphans(const struct ledger *l);
 
 #endif

@@ -188,6 +188,7 @@ int op_begin_event(
 void op_progress(struct op *op, int percent, const char *text)
 {
 	_cleanup_json_ struct json_object *message = json_object_new_object();
+	_cleanup_free_ char *clean = text ? op_redact(op, text) : NULL;
 
 	if (!op->step)
 		return;
@@ -195,7 +196,7 @@ void op_progress(struct op *op, int percent, const char *text)
 	fleet_json_add_string(message, "step", fleet_json_string(op->step, "step"));
 	if (percent >= 0 && percent <= 100)
 		fleet_json_add_int(message, "percent", percent);
-	fleet_json_add_string(message, "message", text);
+	fleet_json_add_string(message, "message", clean);
 	if (op_send(op->fd, message) < 0)
 		log_debug("progress was not heard"); /* a host that is gone is noticed at the next step */
 }
@@ -293,15 +294,16 @@ void op_result_fail(struct json_object *result, const char *error_code, const ch
 
 int op_fail(struct op *op, const char *error_code, const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *clean = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	fleet_text_sanitize(text);
-	op_end_step(op, false, text);
-	op_result_fail(op->result, error_code, text);
+	clean = op_redact(op, text);
+	fleet_text_sanitize(clean);
+	op_end_step(op, false, clean);
+	op_result_fail(op->result, error_code, clean);
 	return 0;
 }
 
@@ -367,6 +369,8 @@ static void run_action(struct op *op, struct json_object *payload, bool recoveri
 	const char *app_id = fleet_json_string(payload, "appId");
 
 	op->app = apps_find(op->env->apps, app_id);
+	if (op->app)
+		op_learn_asked_secrets(op);
 	if (!op->app) {
 		const char *nearest = apps_nearest(op->env->apps, app_id);
 
@@ -403,6 +407,8 @@ int op_run(const struct op_env *env, int fd, const struct op_order *order)
 		op_fail(&op, "not-supported", "this driver host does not know that action");
 	else
 		run_action(&op, order->payload, order->recovering);
+	op_hide_secrets(&op);
+	fleet_redact_done(&op.secrets);
 	fleet_json_add_string(message, "k", "result");
 	fleet_json_add(message, "result", json_object_get(result));
 	return op_send(fd, message);

@@ -7,6 +7,7 @@
 #include "agent/host/apps.h"
 #include "fleet/json.h"
 #include "fleet/message.h"
+#include "fleet/redact.h"
 
 /* What every operation needs of the host; borrowed, read-only. */
 struct op_env {
@@ -22,11 +23,12 @@ struct op {
 	int fd; /* to the host */
 	const struct app *app;
 	enum fleet_action action;
-	const char *command_id;     /* borrowed from payload */
-	struct json_object *args;   /* likewise */
-	struct json_object *result; /* the `result` frame as it grows; owned by op_run */
-	struct json_object *step;   /* the step in hand, within result; NULL none */
-	int64_t started_ms;         /* wall clock */
+	const char *command_id;      /* borrowed from payload */
+	struct json_object *args;    /* likewise */
+	struct json_object *result;  /* the `result` frame as it grows; owned by op_run */
+	struct json_object *step;    /* the step in hand, within result; NULL none */
+	int64_t started_ms;          /* wall clock */
+	struct fleet_redact secrets; /* what nothing that it says may hold */
 	/* recovery: what the ledger says was begun; NULL where that step never was */
 	struct json_object *last_step, *write_step;
 };
@@ -51,6 +53,17 @@ int op_succeed(struct op *op, const char *fmt, ...) FLEET_PRINTF(2, 3);
 /* The errorCode for what driver/call.h returned; otherwise where the driver itself said no. */
 const char *op_driver_code(int code, const char *otherwise);
 
+/* ---- op_secrets.c ---- */
+struct settings;
+/* Nothing that the operation says from here on holds a secret of these settings. */
+void op_learn_secrets(struct op *op, const struct settings *settings);
+/* Likewise of what the command sets. */
+void op_learn_asked_secrets(struct op *op);
+/* text without secrets; owned. */
+char *op_redact(struct op *op, const char *text);
+/* Takes them out of the result, whoever wrote it. */
+void op_hide_secrets(struct op *op);
+
 /* A `result` frame with who and what, and nothing of how it went; owned. payload: the command's. */
 struct json_object *op_result_new(struct json_object *payload, int64_t started_ms);
 void op_result_fail(struct json_object *result, const char *error_code, const char *message);
@@ -61,8 +74,9 @@ void op_result_fail(struct json_object *result, const char *error_code, const ch
 int op_fetch(struct op *op, const char *url, int64_t max_bytes, int timeout_s, int *ret_fd,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 
-/* Asks url or tcp (one of them NULL) for the app's health, from the agent. *ret_ok, *ret_detail (owned; what was seen,
- * may be NULL): its answer. -EREMOTEIO, -ETIMEDOUT: nobody could ask, which says nothing about the app. */
+/* Asks url or tcp (one of them NULL) for the app's health, from the agent. *ret_ok, *ret_detail (owned; what
+ * was seen, may be NULL): its answer. -EREMOTEIO, -ETIMEDOUT: nobody could ask, which says nothing about the
+ * app. */
 int op_probe(struct op *op, const char *url, const char *tcp, int timeout_s, bool *ret_ok, char **ret_detail,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 
@@ -75,9 +89,9 @@ struct op_order {
 };
 int op_run(const struct op_env *env, int fd, const struct op_order *order) FLEET_MUST_CHECK;
 
-/* Frames between the child and the host: {"k": "begin"|"progress"|"fetch"|"fetchCancel"|"probe"|"result", ...}; the
- * host answers a begin with {"k": "begun", "ok": bool, "message"}, a fetch with {"k": "fetched", ...} and the
- * file's descriptor. Blocking, for the child's side. */
+/* Frames between the child and the host: {"k": "begin"|"progress"|"fetch"|"fetchCancel"|"probe"|"result",
+ * ...}; the host answers a begin with {"k": "begun", "ok": bool, "message"}, a fetch with {"k": "fetched",
+ * ...} and the file's descriptor. Blocking, for the child's side. */
 int op_send(int fd, struct json_object *message) FLEET_MUST_CHECK;
 int op_receive(int fd, struct json_object **ret) FLEET_MUST_CHECK;
 

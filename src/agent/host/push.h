@@ -28,6 +28,10 @@ struct push {
 /* Finds every app that uses the same file. */
 void push_init(struct push *p, struct op *op, const struct app_file *file);
 void push_done(struct push *p);
+struct settings;
+/* What the driver reads in one of its versions; a file that is not there has no settings. */
+int push_read_settings(struct push *p, const struct safe_content *content, struct settings *ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 /* How every app stands now, before anything is written. */
 int push_look(struct push *p, struct fleet_error *err) FLEET_MUST_CHECK;
 /* {file, before, after, existed, apps: [{id, instance, good, stopped}]}: what recovery needs to know; owned.

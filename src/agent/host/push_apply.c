@@ -198,10 +198,11 @@ static bool restart_touched(struct push *p, struct fleet_buffer *words)
 void push_roll_back(struct push *p, const char *code, const char *why)
 {
 	_cleanup_buffer_ struct fleet_buffer words = FLEET_BUFFER_INIT;
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *clean = op_redact(p->op, why);
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int r;
 
+	why = clean;
 	op_fail(p->op, code, "%s", why);
 	if (op_begin(p->op, "rollback", NULL, &err) < 0)
 		op_progress(

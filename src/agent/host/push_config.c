@@ -66,7 +66,7 @@ static void keep_note(const char *text, void *arg)
 		p->note = xstrdup(text);
 }
 
-static int read_settings(
+int push_read_settings(
 	struct push *p, const struct safe_content *content, struct settings *ret, struct fleet_error *err)
 {
 	struct driver_call call;
@@ -124,9 +124,11 @@ static int read_now(struct push *p, struct settings *ret)
 			p->file->path);
 		return -ESTALE;
 	}
-	r = read_settings(p, &p->before, ret, &err);
+	r = push_read_settings(p, &p->before, ret, &err);
 	if (r < 0)
 		op_fail(p->op, op_driver_code(r, "parse-failed"), "%s", err.message);
+	else
+		op_learn_secrets(p->op, ret);
 	return r;
 }
 
@@ -264,12 +266,13 @@ static int prove(struct push *p, const struct settings *expected, struct setting
 			p->file->path, err.message);
 		return r;
 	}
-	r = read_settings(p, &p->after, ret_after, &err);
+	r = push_read_settings(p, &p->after, ret_after, &err);
 	if (r < 0) {
 		op_fail(p->op, op_driver_code(r, "parse-failed"), "the new bytes do not read back: %s",
 			err.message);
 		return r;
 	}
+	op_learn_secrets(p->op, ret_after);
 	r = expected ? settings_compare(expected, ret_after, &err) : 0;
 	if (r < 0)
 		op_fail(p->op, "driver-failed",

@@ -3,6 +3,7 @@
  * `interrupted` with a sentence that says how things stand now. (DESIGN 7) */
 #include "agent/host/before.h"
 #include "agent/host/push.h"
+#include "driver/settings.h"
 #include "fleet/clock.h"
 #include "fleet/log.h"
 
@@ -141,6 +142,15 @@ static void tell_untouched(struct push *p, const char *what)
 	op_fail(p->op, "interrupted", "%s", what);
 }
 
+/* What the services say of it must not tell them. */
+static void learn_secrets(struct push *p, const struct safe_content *content)
+{
+	_cleanup_(settings_done) struct settings settings = SETTINGS_INIT;
+
+	if (push_read_settings(p, content, &settings, NULL) >= 0)
+		op_learn_secrets(p->op, &settings);
+}
+
 static void recover_written(struct push *p, struct json_object *record)
 {
 	const char *last = step_name(p->op->last_step);
@@ -156,6 +166,7 @@ static void recover_written(struct push *p, struct json_object *record)
 	}
 	safe_file_clean(&p->target, p->op->command_id);
 	fleet_json_add_string(p->op->result, "hash", p->after.hash);
+	learn_secrets(p, &p->after);
 	if (before_load(p->op->env->state_dir, p->op->command_id, p->op->app->id, p->file->name, &p->before,
 		    &err) < 0) {
 		_cleanup_free_ char *text =

@@ -182,8 +182,11 @@ void service_add_logs(struct op *op, const struct app *app, int64_t since_unix_m
 
 			if (r < 0)
 				break;
-			if (text.len > 0)
-				add_lines(list, text.data, text.len);
+			if (text.len > 0) {
+				_cleanup_free_ char *clean = op_redact(op, text.data);
+
+				add_lines(list, clean, strlen(clean));
+			}
 		}
 	}
 	if (err.code && err.code != -EOPNOTSUPP)
