@@ -29,7 +29,8 @@ static struct json_object *to_hub_message(enum fleet_message_type type, struct j
  */
 static void shorten(struct json_object *message)
 {
-	static const char *const dispensable[] = {"logLines", "changes", "steps", "changedKeys", "details"};
+	static const char *const dispensable[] = {
+		"unifiedDiff", "logLines", "changes", "steps", "changedKeys", "details"};
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(dispensable); i++) {
 		size_t len;

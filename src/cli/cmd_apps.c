@@ -192,6 +192,39 @@ static char *accepted_push(const struct cli_args *args, struct json_object *keys
 	return fleet_buffer_take(&text, NULL);
 }
 
+/* "sha256:" and 64 digits, or the digits alone. *ret owned; NULL where none was given. */
+static int expected_hash(const struct cli_args *args, char **ret, struct fleet_error *err)
+{
+	const char *text = cli_args_get(args, "expect", NULL), *digits = text;
+
+	if (!text)
+		return 0;
+	if (str_starts(text, "sha256:"))
+		digits += strlen("sha256:");
+	if (strlen(digits) != 64 || strspn(digits, "0123456789abcdef") != 64)
+		return fleet_error_set(err, -EINVAL,
+			"--expect takes a file's hash as a dry run or a listing shows it (sha256: and 64 "
+			"digits), not "
+			"'%s'",
+			text);
+	*ret = xasprintf("sha256:%s", digits);
+	return 0;
+}
+
+/* What is given goes together, and asks for something. */
+static int config_check(const struct cli_args *args, size_t count, struct fleet_error *err)
+{
+	const char *restore = cli_args_get(args, "restore", NULL);
+
+	if (!count && !restore)
+		return fleet_error_set(err, -EINVAL,
+			"Nothing to change: --set KEY=VALUE, --unset KEY or --restore ID is missing");
+	if (count && restore)
+		return fleet_error_set(err, -EINVAL,
+			"--restore brings back a whole file: it goes without --set and --unset");
+	return 0;
+}
+
 int cmd_apps_config(const struct cli_args *args)
 {
 	_cleanup_session_ struct session s = {0};
@@ -200,22 +233,17 @@ int cmd_apps_config(const struct cli_args *args)
 	_cleanup_json_ struct json_object *restored = NULL;
 	const char *restore = cli_args_get(args, "restore", NULL);
 	const char *file = cli_args_get(args, "file", NULL);
+	_cleanup_free_ char *expect = NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	size_t count;
 	int r;
 
-	if (settings_parse(args, stdin, &settings, &err) < 0)
+	if (settings_parse(args, stdin, &settings, &err) < 0 || expected_hash(args, &expect, &err) < 0)
 		return cli_usage_fail(args, &err);
 	count = json_object_array_length(settings.keys);
-	if (!count && !restore && !request.dry_run && !cli_args_has(args, "wait"))
+	if (!count && !restore && !expect && !request.dry_run && !cli_args_has(args, "wait"))
 		return apps_config_list(args);
-	if (!count && !restore)
-		(void)fleet_error_set(&err, -EINVAL,
-			"Nothing to change: --set KEY=VALUE, --unset KEY or --restore ID is missing");
-	else if (count && restore)
-		(void)fleet_error_set(&err, -EINVAL,
-			"--restore brings back a whole file: it goes without --set and --unset");
-	if (err.code < 0)
+	if (config_check(args, count, &err) < 0)
 		return cli_usage_fail(args, &err);
 	r = begin(args, &s, &request, "push-config");
 	if (r == CLI_OK && restore)
@@ -227,6 +255,7 @@ int cmd_apps_config(const struct cli_args *args)
 		fleet_json_add_string(request.body, "file", file);
 	if (request.dry_run)
 		fleet_json_add_bool(request.body, "dryRun", true);
+	fleet_json_add_string(request.body, "expectHash", expect);
 	request.accepted = accepted_push(args, restore ? restored : settings.keys, restore);
 	return request_send(args, &s, &request);
 }

@@ -203,3 +203,10 @@ bool config_url_is_loopback(const char *url)
 	}
 	return false;
 }
+
+bool config_colour_is_wanted(void)
+{
+	const char *terminal = getenv("TERM");
+
+	return str_empty(getenv("NO_COLOR")) && !str_empty(terminal) && !str_equal(terminal, "dumb");
+}

@@ -24,5 +24,7 @@ int config_save(const char *path, const struct config *config, struct fleet_erro
 int config_url_normalize(const char *url, char **ret_url, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Does url name this machine by a loopback name or address? */
 bool config_url_is_loopback(const char *url);
+/* Unless NO_COLOR is set to anything, or the terminal is a dumb one. */
+bool config_colour_is_wanted(void);
 
 #endif

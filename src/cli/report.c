@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include "cli/report.h"
+#include "cli/diff.h"
 #include "cli/exit.h"
 #include "cli/format.h"
 #include "cli/output.h"
@@ -66,7 +67,7 @@ static void pid_and_pause_add(struct fleet_buffer *b, struct json_object *comman
 		fleet_buffer_printf(b, ", down %s", format_duration(down_ms).text);
 }
 
-static void change_add(struct fleet_buffer *b, struct json_object *change)
+void report_change_add(struct fleet_buffer *b, struct json_object *change)
 {
 	const char *before = fleet_json_string(change, "before");
 	const char *after = fleet_json_string(change, "after");
@@ -86,6 +87,28 @@ static struct json_object *changes_of(struct json_object *command)
 	return changes ? changes : fleet_json_array(command, "diff");
 }
 
+/* What would be pushed, and how to push exactly that. */
+static void push_tried(struct json_object *command, struct json_object *changes)
+{
+	struct short_text id = format_id(fleet_json_string(command, "commandId"));
+	const char *hash = fleet_json_string(command, "hash");
+	size_t count = changes ? json_object_array_length(changes) : 0;
+	bool shown = diff_write(command);
+
+	for (size_t i = 0; !shown && i < count; i++) {
+		_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
+
+		report_change_add(&b, json_object_array_get_idx(changes, i));
+		output_line(stdout, "%s", b.data);
+	}
+	output_line(stdout, "%s would change, nothing was written [%s]", format_count(count, "setting").text,
+		id.text);
+	if (hash)
+		output_line(stdout,
+			"%s is %s now: with --expect and that hash a push is made only while it still is",
+			format_field(command, "file"), hash);
+}
+
 /* Each change on a line of its own; a single one begins the last line, which says what became of the app. */
 static void push_success(struct json_object *command, bool dry_run)
 {
@@ -95,15 +118,23 @@ static void push_success(struct json_object *command, bool dry_run)
 	size_t count = changes ? json_object_array_length(changes) : 0;
 	_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
 
+	if (message && str_starts(message, "dry run")) {
+		push_tried(command, changes);
+		return;
+	}
 	if (!count) {
 		output_line(stdout, "%c%s [%s]",
 			toupper((unsigned char)*(str_empty(message) ? "n" : message)),
 			str_empty(message) ? "othing was changed" : message + 1, id.text);
 		return;
 	}
+	if (dry_run) {
+		push_tried(command, changes);
+		return;
+	}
 	for (size_t i = 0; i < count; i++) {
 		fleet_buffer_truncate(&b, 0);
-		change_add(&b, json_object_array_get_idx(changes, i));
+		report_change_add(&b, json_object_array_get_idx(changes, i));
 		if (count > 1)
 			output_line(stdout, "%s", b.data);
 	}
@@ -111,12 +142,9 @@ static void push_success(struct json_object *command, bool dry_run)
 		fleet_buffer_truncate(&b, 0);
 	else
 		fleet_buffer_add_string(&b, ", ");
-	if (dry_run || (message && str_starts(message, "dry run")))
-		output_line(stdout, "%snothing was written [%s]", b.len ? b.data : "", id.text);
-	else
-		output_line(stdout, "%s%s [%s]. Back: fleetctl apps config %s %s --restore %s",
-			b.len ? b.data : "", str_empty(message) ? "done" : message, id.text,
-			format_field(command, "agentId"), format_field(command, "appId"), id.text);
+	output_line(stdout, "%s%s [%s]. Back: fleetctl apps config %s %s --restore %s", b.len ? b.data : "",
+		str_empty(message) ? "done" : message, id.text, format_field(command, "agentId"),
+		format_field(command, "appId"), id.text);
 }
 
 /* From which version to which, how the app is, and how to go back. */
@@ -344,9 +372,10 @@ void report_details(struct json_object *command)
 	for (size_t i = 0; changes && i < json_object_array_length(changes); i++) {
 		_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
 
-		change_add(&b, json_object_array_get_idx(changes, i));
+		report_change_add(&b, json_object_array_get_idx(changes, i));
 		output_line(stdout, "    %s", b.data);
 	}
+	(void)diff_write(command); /* of a dry run only */
 	if (lines && json_object_array_length(lines) > 0)
 		output_line(stdout, "  Log");
 	for (size_t i = 0; lines && i < json_object_array_length(lines); i++)

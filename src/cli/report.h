@@ -3,6 +3,7 @@
  * out. */
 #ifndef CLI_REPORT_H
 #define CLI_REPORT_H
+#include "fleet/buffer.h"
 #include "fleet/json.h"
 
 /* The end of a command that has ended: success on stdout, anything else on stderr. dry_run: a push that wrote
@@ -12,6 +13,8 @@ int report_outcome(struct json_object *command, bool dry_run);
 int report_exit_code(struct json_object *command);
 /* Everything, for `commands show`. */
 void report_details(struct json_object *command);
+/* "LogLevel: Info → Debug", of an element of a command's diff. */
+void report_change_add(struct fleet_buffer *b, struct json_object *change);
 /* "Restart", "Config push", "Update", "Rollback". */
 const char *report_action(struct json_object *command);
 bool report_is_final(struct json_object *command);

@@ -36,7 +36,9 @@ static const struct cli_option config_options[] = {
 	{"unset", "KEY", "remove a setting", CLI_REPEATABLE},
 	{"file", "NAME", "which of the app's config files (default main)", 0},
 	{"restore", "ID", "bring back the file as it was before that command", 0},
-	{"dry-run", NULL, "show what would change, write nothing", 0},
+	{"dry-run", NULL, "show what would change, line by line, and write nothing", 0},
+	{"expect", "HASH", "push only if the file still has this hash (as a listing or a dry run shows it)",
+		0},
 	WAIT_OPTIONS,
 	{0},
 };

@@ -183,7 +183,7 @@ static void add_result(struct json_object *to, struct json_object *result)
 {
 	static const char *const as_they_are[] = {"errorCode", "appStatus", "appHealthy", "verified",
 		"rolledBack", "pid", "previousPid", "downMs", "changedKeys", "file", "hash", "fromVersion",
-		"toVersion"};
+		"toVersion", "unifiedDiff", "unifiedDiffLeft", "unifiedDiffNote"};
 	struct json_object *steps = fleet_json_array(result, "steps"),
 			   *lines = fleet_json_array(result, "logLines");
 

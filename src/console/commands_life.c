@@ -174,7 +174,7 @@ static struct json_object *result_new(struct json_object *message)
 	static const char *const members[] = {"command", "appId", "success", "message", "errorCode",
 		"startedAt", "finishedAt", "steps", "changedKeys", "changes", "file", "hash", "appStatus",
 		"appHealthy", "verified", "rolledBack", "pid", "previousPid", "downMs", "fromVersion",
-		"toVersion", "logLines", "diff"};
+		"toVersion", "logLines", "unifiedDiff", "unifiedDiffLeft", "unifiedDiffNote"};
 	struct json_object *result = json_object_new_object();
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(members); i++)

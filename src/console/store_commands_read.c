@@ -152,6 +152,7 @@ static int query_run(struct store *store, struct store_request *request, struct 
 	st = store_select_page(store->db, COLUMNS, "n", position, conditions, FLEET_ARRAY_LEN(conditions),
 		q->page.limit + 1);
 	while ((r = fleet_db_step(store->db, st, err)) > 0) {
+		struct json_object *json;
 		struct command *c = NULL;
 
 		if (json_object_array_length(q->array) == (size_t)q->page.limit) {
@@ -165,8 +166,10 @@ static int query_run(struct store *store, struct store_request *request, struct 
 			sqlite3_reset(st);
 			return r;
 		}
-		(void)json_object_array_add(
-			q->array, command_to_json(c)); /* fails for want of memory alone */
+		json = command_to_json(c);
+		json_object_object_del(
+			json, "unifiedDiff"); /* a list has no room for it: the command itself does */
+		(void)json_object_array_add(q->array, json); /* fails for want of memory alone */
 		command_unref(c);
 	}
 	return r;

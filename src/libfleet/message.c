@@ -187,6 +187,9 @@ static fields result_fields[] = {
 	TEXT("fromVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
 	TEXT("toVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
 	VALUES("logLines", OPT, FLEET_DRIVER_LOG_LINES_MAX, FLEET_JSON_STRING),
+	TEXT("unifiedDiff", OPT, .max = FLEET_DIFF_MAX),
+	INT("unifiedDiffLeft", OPT, NATURAL),
+	TEXT("unifiedDiffNote", OPT, SENTENCE),
 	{0},
 };
 static fields log_line_fields[] = {

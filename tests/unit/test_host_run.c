@@ -141,7 +141,7 @@ static void test_push_dry_run_and_hash(void)
 {
 	struct fixture f;
 	struct json_object *result, *args;
-	_cleanup_free_ char *hash = NULL;
+	_cleanup_free_ char *hash = NULL, *expected = NULL, *kept = NULL;
 
 	begin(&f, "    health_check: {settle: 0}\n", "running");
 	args = fixture_set("level", "debug");
@@ -150,14 +150,66 @@ static void test_push_dry_run_and_hash(void)
 	CU_ASSERT_TRUE(succeeded(result));
 	CU_ASSERT_STRING_EQUAL(message_of(result), "dry run: 1 setting would change; nothing was written");
 	hash = xstrdup(fleet_json_string(result, "hash"));
+	expected =
+		xasprintf("--- %s/web.conf\n+++ %s/web.conf (after the push)\n@@ -1,4 +1,4 @@\n # as it was\n"
+			  "-level=info\n+level=debug\n name=web\n password=HIDDEN\n",
+			f.dir, f.dir);
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "unifiedDiff"), expected);
 	assert_conf(&f, CONF);
+	kept = xasprintf("%s/state/before", f.dir);
+	CU_ASSERT_NOT_EQUAL(access(kept, F_OK), 0);
 	fixture_write(&f, "web.conf", CONF "more=1\n");
 	args = fixture_set("level", "debug");
 	fleet_json_add_string(args, "expectHash", hash);
 	result = fixture_run(&f, "push-config", args);
 	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "hash-mismatch");
+	CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), hash));
 	assert_conf(&f, CONF "more=1\n");
 	fixture_done(&f);
+}
+
+static void test_dry_run_hides_secrets(void)
+{
+	static const struct {
+		const char *conf, *key, *value, *lines; /* of the diff, without its three first */
+	} cases[] = {
+		/* a secret that changes looks changed */
+		{"password=old-secret\nlevel=info\n", "password", "new-secret",
+			"-password=HIDDEN-OLD\n+password=HIDDEN-NEW\n level=info\n"},
+		/* a comment that names one, and one that quotes it */
+		{"# password = another-one\n# once it was old-secret!\npassword=old-secret\nlevel=info\n",
+			"level", "debug",
+			" # password = HIDDEN\n (hidden: a secret's value stands in this line)\n "
+			"password=HIDDEN\n"
+			"-level=info\n+level=debug\n"},
+		/* the admin's own */
+		{"plain=mine-alone\nlevel=info\n", "level", "debug",
+			" plain=HIDDEN\n-level=info\n+level=debug\n"},
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *args = fixture_set(cases[i].key, cases[i].value), *result;
+		const char *diff;
+
+		fixture_init(&f);
+		fixture_declare(&f, "    secret_keys: [plain]\n");
+		fixture_write(&f, "web.conf", cases[i].conf);
+		fixture_set_state(&f, "web", "running", 7);
+		fixture_start(&f);
+		fleet_json_add_bool(args, "dryRun", true);
+		result = fixture_run(&f, "push-config", args);
+		CU_ASSERT_TRUE(succeeded(result));
+		diff = fleet_json_string(result, "unifiedDiff");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(diff);
+		for (int line = 0; line < 3 && *diff; line++)
+			diff += strcspn(diff, "\n") + 1;
+		CU_ASSERT_STRING_EQUAL(diff, cases[i].lines);
+		if (!str_equal(diff, cases[i].lines))
+			printf("# case %zu: %s\n", i, diff);
+		CU_ASSERT_PTR_NULL(strstr(json_object_to_json_string(result), "secret-"));
+		fixture_done(&f);
+	}
 }
 
 /* An app that quotes its settings as it gives up: its log is in the result, the secret is not. */
@@ -758,7 +810,8 @@ int main(void)
 {
 	static const struct unit_test run[] = {UNIT_TEST(test_restart_succeeds),
 		UNIT_TEST(test_restart_failures), UNIT_TEST(test_push_writes_and_restarts),
-		UNIT_TEST(test_push_dry_run_and_hash), UNIT_TEST(test_log_lines_hold_no_secret),
+		UNIT_TEST(test_push_dry_run_and_hash), UNIT_TEST(test_dry_run_hides_secrets),
+		UNIT_TEST(test_log_lines_hold_no_secret),
 		UNIT_TEST(test_push_refusals_write_nothing), UNIT_TEST(test_push_rolls_back),
 		UNIT_TEST(test_push_to_failed_app_stays), UNIT_TEST(test_push_to_stopped_app_is_not_verified),
 		UNIT_TEST(test_push_reload_and_none), UNIT_TEST(test_push_restores_an_earlier_file),

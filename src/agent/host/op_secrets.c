@@ -59,6 +59,7 @@ void op_hide_secrets(struct op *op)
 	if (op->secrets.count == 0)
 		return;
 	hide_member(op, op->result, "message");
+	hide_member(op, op->result, "unifiedDiffNote");
 	for (size_t i = 0; steps && i < json_object_array_length(steps); i++)
 		hide_member(op, json_object_array_get_idx(steps, i), "message");
 	for (size_t i = 0; lines && i < json_object_array_length(lines); i++) {

@@ -2,6 +2,7 @@
 #include "agent/host/changes.h"
 #include "agent/host/key_policy.h"
 #include "agent/host/push.h"
+#include "agent/host/push_diff.h"
 #include "fleet/clock.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
@@ -120,8 +121,11 @@ static int read_now(struct push *p, struct settings *ret)
 		return -ENOENT;
 	}
 	if (expected && strcmp(expected, p->before.hash) != 0) {
-		op_fail(p->op, "hash-mismatch", "%s has changed since it was looked at; nothing was done",
-			p->file->path);
+		op_fail(p->op, "hash-mismatch",
+			"%s has changed since it was looked at: its hash is %s now, not %s. Nothing was "
+			"done; look at "
+			"it again, and push with the hash that it has then",
+			p->file->path, p->before.hash, expected);
 		return -ESTALE;
 	}
 	r = push_read_settings(p, &p->before, ret, &err);
@@ -318,6 +322,8 @@ static int prepare(struct push *p, size_t *ret_changed)
 	r = changes_add(p->op->result, p->op->app, &now, &after, check_key, p, ret_changed, &err);
 	if (r < 0)
 		op_fail(p->op, "not-allowed-by-server", "%s", err.message);
+	else if (fleet_json_bool(p->op->args, "dryRun", false))
+		push_diff_add(p, &now, &after);
 	return r;
 }
 

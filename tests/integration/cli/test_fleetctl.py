@@ -94,6 +94,13 @@ SENT = "Restart command sent to app-a on agent-001.\n"
 PUSH = "Config pushed to app-a on agent-001: LogLevel\n"
 NEXT = "  Next: fleetctl commands show 7c31e0\n"
 
+DRY = "Dry run of a config push to app-a on agent-001: LogLevel\n"
+TRIED = ("1 setting would change, nothing was written [7c31e0]\n"
+         "main is sha256:00 now: with --expect and that hash a push is made only while it still is\n")
+LINES = ["--- /etc/a.json", "+++ /etc/a.json (after the push)", "@@ -1,3 +1,3 @@", " {", "--- old:\x1b[2J", "+++ new", " }\r"]
+DRY_RUN = dict(PUSHED, message="dry run: 1 setting would change; nothing was written", unifiedDiff="\n".join(LINES) + "\n")
+DIFF = "\n".join(LINES).replace("\x1b", "?").replace("\r", "") + "\n"
+
 # name, arguments, routes, stdout, stderr, exit code[, body of the (last) POST]
 CASES = [
     ("agents list is the contract's table", ["agents", "list"],
@@ -298,9 +305,34 @@ CASES = [
      PUSH + "Nothing to change: /etc/a.json says that already; nothing was restarted [7c31e0]\n", "", 0),
     ("config --dry-run waits and writes nothing", CONFIG + ["--set", "LogLevel=Debug", "--dry-run"],
      waited(POST_CONFIG, dict(PUSHED, message="dry run: 1 setting would change; nothing was written")),
-     "Dry run of a config push to app-a on agent-001: LogLevel\n"
-     "LogLevel: Info → Debug, nothing was written [7c31e0]\n", "", 0,
+     DRY + "LogLevel: Info → Debug\n" + TRIED, "", 0,
      {"appId": "app-a", "settings": {"LogLevel": "Debug"}, "dryRun": True}),
+    ("config --dry-run shows the lines, cleaned and without colours", CONFIG + ["--set", "LogLevel=Debug", "--dry-run"],
+     waited(POST_CONFIG, dict(DRY_RUN, unifiedDiffLeft=3)),
+     DRY + DIFF + TRIED, "3 lines more: no room for them in one answer.\n", 0),
+    ("config --dry-run says why there are no lines", CONFIG + ["--set", "LogLevel=Debug", "--dry-run"],
+     waited(POST_CONFIG, dict(PUSHED, message="dry run: 1 setting would change; nothing was written",
+                              unifiedDiffNote="the lines are not shown: x cannot hide the secrets")),
+     DRY + "LogLevel: Info → Debug\n" + TRIED, "  the lines are not shown: x cannot hide the secrets.\n", 0),
+    ("config --dry-run --json has the lines", CONFIG + ["--set", "LogLevel=Debug", "--dry-run", "--json"],
+     waited(POST_CONFIG, {"commandId": ID, "state": "succeeded", "unifiedDiff": "--- a\n"}, command("push-config", "sent")),
+     '{\n  "commandId": "%s",\n  "state": "succeeded",\n  "unifiedDiff": "--- a\\n"\n}\n' % ID, "", 0),
+    ("config --expect is asked of the server", CONFIG + ["--set", "LogLevel=Debug", "--expect", "sha256:" + "0a" * 32],
+     {POST_CONFIG: Answer(202, command("push-config", "sent"))}, PUSH, "", 0,
+     {"appId": "app-a", "settings": {"LogLevel": "Debug"}, "expectHash": "sha256:" + "0a" * 32}),
+    ("config --expect takes the digits alone", CONFIG + ["--restore", "7c31e0", "--expect", "0b" * 32],
+     {"GET /api/commands/7c31e0": Answer(body=PUSHED), POST_CONFIG: Answer(202, command("push-config", "sent"))},
+     "Config pushed to app-a on agent-001: LogLevel, as before 7c31e0\n", "", 0,
+     {"appId": "app-a", "restoreOf": ID, "file": "main", "expectHash": "sha256:" + "0b" * 32}),
+    ("config --expect that is no hash", CONFIG + ["--set", "a=1", "--expect", "sha256:12"], {}, "", re.compile(
+        r"--expect takes a file's hash as a dry run or a listing shows it .*, not 'sha256:12'.*\n.*--help\n", re.S), 2),
+    ("config --expect alone changes nothing", CONFIG + ["--expect", "0b" * 32], {}, "", re.compile(
+        r"Nothing to change: .*\n.*--help\n", re.S), 2),
+    ("config --wait that finds another hash says both", CONFIG + ["--set", "a=1", "--expect", "0b" * 32, "--wait"],
+     waited(POST_CONFIG, command("push-config", "failed", errorCode="hash-mismatch",
+                                 message="/etc/a.json has changed: sha256:1 now, not sha256:2")),
+     "Config pushed to app-a on agent-001: a\n", "Config push failed for app-a on agent-001: /etc/a.json has changed: sha256:1 "
+     "now, not sha256:2\n" + NEXT, 3),
     ("config --wait that is rolled back", CONFIG + ["--set", "LogLevel=x", "--wait"],
      waited(POST_CONFIG, dict(PUSHED, state="failed", message="exited 1 after 0.4 s. Rolled back: Running, healthy",
                               rolledBack=True, logLines=["bad level"])),
@@ -772,6 +804,27 @@ def as_wide_as_the_terminal():
         cli.close()
 
 
+def colours_on_a_terminal():
+    """a diff is in colour on a terminal, unless NO_COLOR says otherwise"""
+    console = FakeConsole(waited(POST_CONFIG, DRY_RUN))
+    cli = Fleetctl(console.url)
+    args = CONFIG + ["--set", "LogLevel=Debug", "--dry-run"]
+    coloured = "".join("%s%s%s\r\n" % ("\x1b[%sm" % c if c else "", line.replace("\x1b", "?").rstrip("\r"), "\x1b[m" if c else "")
+                       for c, line in zip(["1", "1", "36", "", "31", "32", ""], LINES))
+    try:
+        problems = []
+        for name, env, part in (("coloured", {}, coloured), ("NO_COLOR", {"NO_COLOR": "1"}, DIFF.replace("\n", "\r\n")),
+                                ("empty NO_COLOR", {"NO_COLOR": ""}, coloured), ("dumb", {"TERM": "dumb"}, DIFF.replace("\n", "\r\n"))):
+            cli.env.update({"TERM": "xterm", **env})
+            seen, code = on_terminal(cli, args, {})
+            problems += differences(**{name: (part in seen, True), name + " code": (code, 0)})
+            problems += [seen] if part not in seen else []
+        return problems
+    finally:
+        console.close()
+        cli.close()
+
+
 def sends_files():
     """a file goes to the console in parts, on from where the console is, and its checksum is compared"""
     data = os.urandom(2_500_000)
@@ -937,7 +990,7 @@ def full_disk():
 
 OTHERS = [not_configured, unreachable, wide_configuration, foreign_configuration, login_open, login_xdg, login_keys,
           login_no_console, login_asks, ping_answers, follows_events, one_line_on_a_terminal, as_wide_as_the_terminal,
-          sends_files, survives_restart,
+          colours_on_a_terminal, sends_files, survives_restart,
           times_out, interrupted, secret_from_stdin, help_everywhere, full_disk]
 
 
