@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include "host_fixture.h"
 #include "fleet/clock.h"
+#include "fleet/encode.h"
 #include "unit.h"
 
 #define CONF "# as it was\nlevel=info\nname=web\npassword=old\n"
@@ -230,6 +231,112 @@ static void test_log_lines_hold_no_secret(void)
 		"password=***");
 	CU_ASSERT_PTR_NULL(strstr(json_object_to_json_string(result), "-secret"));
 	fixture_done(&f);
+}
+
+/* The one event about the file, or NULL; borrowed. */
+static struct json_object *config_event(const struct fixture *f, size_t *ret_count)
+{
+	struct json_object *found = NULL;
+
+	*ret_count = 0;
+	for (size_t i = 0; i < json_object_array_length(f->events); i++) {
+		struct json_object *event = json_object_array_get_idx(f->events, i);
+
+		if (!str_equal(fleet_json_string(event, "category"), "config"))
+			continue;
+		found = event;
+		(*ret_count)++;
+	}
+	return found;
+}
+
+/* Changes the file by hand, and has the host look until it tells of it. */
+static void assert_only_told(struct fixture *f, const char *conf, const char *expected)
+{
+	struct json_object *event;
+	size_t count = 0;
+
+	fixture_write(f, "web.conf", conf);
+	for (int i = 0; i < 100 && !config_event(f, &count); i++) {
+		_cleanup_json_ struct json_object *status = NULL;
+
+		fixture_send(f, fleet_message_new(FLEET_FRAME_STATUS_REQUEST));
+		status = fixture_wait(f, "status");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(status);
+		(void)poll(NULL, 0, 20); /* for the child that looks */
+	}
+	event = config_event(f, &count);
+	if (count != 1)
+		printf("# %s: %s\n", f->die_at ? f->die_at : "", json_object_to_json_string(f->events));
+	CU_ASSERT_EQUAL_FATAL(count, 1);
+	CU_ASSERT_STRING_EQUAL(message_of(event), expected);
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(event, "appId"), "web");
+	CU_ASSERT_PTR_NULL(fleet_json_string(event, "commandId"));
+}
+
+/* Until it knows the file as it is. */
+static void look_once(struct fixture *f)
+{
+	_cleanup_free_ char *conf = xasprintf("%s/web.conf", f->dir), *record = NULL;
+	char hex[FLEET_SHA256_HEX];
+
+	fleet_sha256_hex(conf, strlen(conf), hex);
+	record = xasprintf("%s/state/files/%s", f->dir, hex);
+	for (int i = 0; i < 200 && access(record, F_OK) < 0; i++) {
+		_cleanup_json_ struct json_object *status = NULL;
+
+		fixture_send(f, fleet_message_new(FLEET_FRAME_STATUS_REQUEST));
+		status = fixture_wait(f, "status");
+		(void)poll(NULL, 0, 20);
+	}
+	CU_ASSERT_EQUAL(access(record, F_OK), 0);
+}
+
+static void test_changes_outside_are_told(void)
+{
+	static const struct {
+		const char *extra, *conf, *message; /* conf NULL: removed */
+	} cases[] = {
+		{"", "# as it was\nlevel=warn\nname=web\npassword=other\nmore=1\n",
+			"web's config changed outside Fleet: level, more, password"},
+		{"", "# otherwise\nlevel=info\nname=web\npassword=old\n",
+			"web's config changed outside Fleet: no setting, only what stands around them"},
+		{"", "no format\n",
+			"web's config changed outside Fleet: host_fake cannot read it as it is now"},
+		{"    allow: [restart]\n", "level=warn\n", "web's config changed outside Fleet"},
+	};
+
+	for (size_t i = 0; i < 2 * FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *event;
+		size_t count;
+
+		begin(&f, cases[i / 2].extra, "running");
+		look_once(&f);
+		if (i % 2) { /* the host does not see it happen */
+			fixture_stop(&f);
+			fixture_write(&f, "web.conf", cases[i / 2].conf);
+			fixture_start(&f);
+		}
+		assert_only_told(&f, cases[i / 2].conf, cases[i / 2].message);
+		event = config_event(&f, &count);
+		CU_ASSERT_TRUE(fleet_json_bool(fleet_json_object(event, "details"), "outside", false));
+		CU_ASSERT_PTR_NULL(strstr(json_object_to_json_string(event), "warn"));
+		fixture_store_all(&f);
+		fixture_send(&f, fleet_message_new(FLEET_FRAME_STATUS_REQUEST));
+		json_object_put(fixture_wait(&f, "status")); /* and so it has taken that in */
+		fixture_kill(&f);
+		json_object_put(f.events);
+		f.events = json_object_new_array();
+		fixture_start(&f);
+		for (int again = 0; again < 3; again++) {
+			fixture_send(&f, fleet_message_new(FLEET_FRAME_STATUS_REQUEST));
+			json_object_put(fixture_wait(&f, "status"));
+			(void)poll(NULL, 0, 20);
+		}
+		CU_ASSERT_PTR_NULL(config_event(&f, &count));
+		fixture_done(&f);
+	}
 }
 
 static void test_push_refusals_write_nothing(void)
@@ -683,6 +790,7 @@ static void test_death_at_each_step_of_a_push(void)
 		fixture_write(&f, "once", "");
 		fixture_set_state(&f, "web", "running", 7);
 		fixture_start(&f);
+		look_once(&f);
 		fixture_send_command(&f, payload);
 		if (f.die_host) {
 			fixture_wait_for_death(&f);
@@ -701,6 +809,11 @@ static void test_death_at_each_step_of_a_push(void)
 		snprintf(temp, sizeof(temp), "%s/.web.conf.fleet-%s", f.dir,
 			fleet_json_string(payload, "commandId"));
 		CU_ASSERT_NOT_EQUAL(access(temp, F_OK), 0);
+		/* nothing of it is taken for somebody else's change */
+		assert_only_told(&f,
+			cases[c].success ? "# as it was\nlevel=debug\nname=me\npassword=old\n"
+					 : "# as it was\nlevel=info\nname=me\npassword=old\n",
+			"web's config changed outside Fleet: name");
 		fixture_done(&f);
 	}
 }
@@ -722,6 +835,7 @@ static void test_death_in_a_rollback(void)
 		fixture_write(&f, "once", "");
 		fixture_set_state(&f, "web", "running", 7);
 		fixture_start(&f);
+		look_once(&f);
 		fixture_send_command(&f, payload);
 		if (f.die_host) {
 			fixture_wait_for_death(&f);
@@ -732,6 +846,8 @@ static void test_death_in_a_rollback(void)
 		CU_ASSERT_TRUE(fleet_json_bool(result, "rolledBack", false));
 		CU_ASSERT_TRUE(fleet_json_bool(result, "appHealthy", false));
 		assert_conf(&f, CONF);
+		assert_only_told(&f, "level=info\nname=web\npassword=mine\n",
+			"web's config changed outside Fleet: password");
 		fixture_done(&f);
 	}
 }
@@ -811,7 +927,7 @@ int main(void)
 	static const struct unit_test run[] = {UNIT_TEST(test_restart_succeeds),
 		UNIT_TEST(test_restart_failures), UNIT_TEST(test_push_writes_and_restarts),
 		UNIT_TEST(test_push_dry_run_and_hash), UNIT_TEST(test_dry_run_hides_secrets),
-		UNIT_TEST(test_log_lines_hold_no_secret),
+		UNIT_TEST(test_log_lines_hold_no_secret), UNIT_TEST(test_changes_outside_are_told),
 		UNIT_TEST(test_push_refusals_write_nothing), UNIT_TEST(test_push_rolls_back),
 		UNIT_TEST(test_push_to_failed_app_stays), UNIT_TEST(test_push_to_stopped_app_is_not_verified),
 		UNIT_TEST(test_push_reload_and_none), UNIT_TEST(test_push_restores_an_earlier_file),

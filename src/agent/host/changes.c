@@ -57,19 +57,17 @@ static void add_change(struct json_object *result, const struct app *app, const 
 	fleet_json_append_string(fleet_json_array(result, "changedKeys"), key);
 }
 
-int changes_add(struct json_object *result, const struct app *app, const struct settings *before,
-	const struct settings *after, int (*tell)(const char *key, void *arg, struct fleet_error *err),
-	void *arg, size_t *ret_count, struct fleet_error *err)
+/* Walks both side by side; one of a and b is NULL where the key is new or gone. */
+static int compare(const struct settings *before, const struct settings *after,
+	int (*differs)(const struct setting *a, const struct setting *b, void *arg, struct fleet_error *err),
+	void *arg, struct fleet_error *err)
 {
 	_cleanup_free_ struct ordered *old = sorted(before), *new = sorted(after);
-	size_t i = 0, k = 0, count = 0;
+	size_t i = 0, k = 0;
 
-	fleet_json_add(result, "changedKeys", json_object_new_array());
-	fleet_json_add(result, "changes", json_object_new_array());
 	while (i < before->count || k < after->count) {
 		const struct setting *a = i < before->count ? old[i].item : NULL;
 		const struct setting *b = k < after->count ? new[k].item : NULL;
-		const char *key;
 		int r;
 
 		if (a && b && strcmp(a->path, b->path) < 0)
@@ -81,13 +79,51 @@ int changes_add(struct json_object *result, const struct app *app, const struct 
 		if (a && b && a->type == b->type && a->value_len == b->value_len &&
 			memcmp(a->value, b->value, a->value_len) == 0)
 			continue;
-		key = a ? a->path : b ? b->path : "";
-		r = tell(key, arg, err);
+		r = differs(a, b, arg, err);
 		if (r < 0)
 			return r;
-		if (count++ < CHANGES_MAX)
-			add_change(result, app, key, a, b);
 	}
-	*ret_count = count;
 	return 0;
+}
+
+struct teller {
+	int (*tell)(const char *key, void *arg, struct fleet_error *err);
+	void *arg;
+	struct json_object *result; /* NULL: only told */
+	const struct app *app;
+	size_t count;
+};
+
+static int tell_one(const struct setting *a, const struct setting *b, void *arg, struct fleet_error *err)
+{
+	struct teller *t = arg;
+	const char *key = a ? a->path : b ? b->path : "";
+	int r = t->tell(key, t->arg, err);
+
+	if (r >= 0 && t->count++ < CHANGES_MAX && t->result)
+		add_change(t->result, t->app, key, a, b);
+	return r;
+}
+
+int changes_each(const struct settings *before, const struct settings *after,
+	int (*each)(const char *key, void *arg, struct fleet_error *err), void *arg, struct fleet_error *err)
+{
+	struct teller t = {.tell = each, .arg = arg};
+
+	return compare(before, after, tell_one, &t, err);
+}
+
+int changes_add(struct json_object *result, const struct app *app, const struct settings *before,
+	const struct settings *after, int (*tell)(const char *key, void *arg, struct fleet_error *err),
+	void *arg, size_t *ret_count, struct fleet_error *err)
+{
+	struct teller t = {.tell = tell, .arg = arg, .result = result, .app = app};
+	int r;
+
+	fleet_json_add(result, "changedKeys", json_object_new_array());
+	fleet_json_add(result, "changes", json_object_new_array());
+	r = compare(before, after, tell_one, &t, err);
+	if (r >= 0)
+		*ret_count = t.count;
+	return r;
 }

@@ -1,4 +1,5 @@
 #include "agent/host/operation.h"
+#include "agent/host/config_watch.h"
 #include "driver/safe_file.h"
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
@@ -36,15 +37,8 @@ void commands_event(struct host *h, const char *category, const char *app_id, co
 {
 	_cleanup_json_ struct json_object *frame = NULL;
 	_cleanup_free_ char *text = NULL;
-	struct fleet_error err = FLEET_ERROR_INIT;
 	va_list ap;
 
-	if (ledger_unsent_events(h->ledger) >= UNSENT_EVENTS_MAX) {
-		if (h->events_dropped++ == 0)
-			log_error("%d events wait for an agent that does not take them: no more are kept",
-				UNSENT_EVENTS_MAX);
-		return;
-	}
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
@@ -57,9 +51,26 @@ void commands_event(struct host *h, const char *category, const char *app_id, co
 	if (command_id && fleet_uuid_is_valid(command_id))
 		fleet_json_add_string(frame, "commandId", command_id);
 	fleet_json_add_string(frame, "message", text);
-	if (ledger_event(h->ledger, frame, &err) < 0)
-		log_error("an event could not be kept: %s (it was: %s)", err.message, text);
+	(void)commands_keep_event(h, frame); /* said in the log where it cannot be kept */
+}
+
+int commands_keep_event(struct host *h, struct json_object *frame)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r;
+
+	if (ledger_unsent_events(h->ledger) >= UNSENT_EVENTS_MAX) {
+		if (h->events_dropped++ == 0)
+			log_error("%d events wait for an agent that does not take them: no more are kept",
+				UNSENT_EVENTS_MAX);
+		return -ENOBUFS;
+	}
+	r = ledger_event(h->ledger, frame, &err);
+	if (r < 0)
+		log_error("an event could not be kept: %s (it was: %s)", err.message,
+			fleet_json_string(frame, "message"));
 	commands_tell(h);
+	return r;
 }
 
 void commands_stored(struct host *h, struct json_object *frame)
@@ -210,6 +221,16 @@ static void on_begin(struct operation *o, struct json_object *message)
 		log_warn("the operation of command %s does not listen", o->id); /* its end is seen soon */
 }
 
+static void answer_told(struct operation *o, int result)
+{
+	_cleanup_json_ struct json_object *answer = json_object_new_object();
+
+	fleet_json_add_string(answer, "k", "told");
+	fleet_json_add_bool(answer, "ok", result >= 0);
+	if (child_send(o->child, answer) < 0)
+		log_debug("the operation of command %s does not listen", o->id); /* its end is seen soon */
+}
+
 static void on_message(struct child *c, struct json_object *message, void *arg)
 {
 	struct operation *o = find_operation(arg, c);
@@ -225,6 +246,8 @@ static void on_message(struct child *c, struct json_object *message, void *arg)
 		asks_cancel(o);
 	else if (str_equal(kind, "probe"))
 		asks_probe(o, message);
+	else if (str_equal(kind, "outside"))
+		answer_told(o, config_watch_keep(o->host->watch, message));
 	else if (str_equal(kind, "result") && fleet_json_object(message, "result"))
 		end_command(o->host, o->id, fleet_json_object(message, "result"));
 }
@@ -296,6 +319,17 @@ static void forgive(struct host *h, const char *command_id)
 		if (queue_holds(&h->queue, command_id, key))
 			status_forgive(h->status, h->apps.items[i]->id);
 	}
+}
+
+bool commands_work_on(const struct host *h, const struct app *app)
+{
+	_cleanup_free_ char *key = app_service_key(app);
+
+	for (const struct operation *o = h->operations; o; o = o->next) {
+		if (queue_holds(&h->queue, o->id, key))
+			return true;
+	}
+	return false;
 }
 
 void commands_forgive(struct host *h)
@@ -371,6 +405,7 @@ static int start_child(
 	o->payload = json_object_get(payload);
 	o->next = h->operations;
 	h->operations = o;
+	h->operations_begun++;
 	forgive(h, o->id);
 	return 0;
 }

@@ -1,4 +1,5 @@
 #include "agent/host/host.h"
+#include "agent/host/config_watch.h"
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -120,7 +121,15 @@ static void on_outside_fleet(const char *app_id, const char *text, void *arg)
 	commands_event(arg, "restart", app_id, NULL, "%s", text);
 }
 
-static const struct status_watcher watcher = {.begins = on_look, .outside_fleet = on_outside_fleet};
+static void on_looked(struct json_object *apps, void *arg)
+{
+	struct host *h = arg;
+
+	config_watch_see(h->watch, apps);
+}
+
+static const struct status_watcher watcher = {
+	.begins = on_look, .outside_fleet = on_outside_fleet, .looked = on_looked};
 
 /* ---- start ---- */
 
@@ -212,6 +221,7 @@ static int run_host(const struct host_config *config)
 		.as_root = geteuid() == 0 && !config->dev};
 	queue_init(&h.queue, HOST_OPERATIONS_MAX);
 	h.status = status_new(h.base, &h.env, on_status, &h);
+	h.watch = config_watch_new(&h);
 	r = prepare(&h, &err);
 	if (r >= 0)
 		r = run(&h, &err);
@@ -219,6 +229,7 @@ static int run_host(const struct host_config *config)
 		log_error("%s", err.message);
 	commands_free(&h);
 	queries_free(&h);
+	config_watch_free(h.watch);
 	status_free(h.status);
 	peers_free(&h);
 	queue_done(&h.queue);

@@ -5,6 +5,7 @@
  *   peers.c     the socket: who may connect, frames in and out
  *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored
  *   asks.c      what a command needs of the network, asked of the agent
+ *   config_watch.c  config files that change without a command
  *   queries.c   queries: what somebody wants to see of an app, answered once or not at all */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
@@ -25,6 +26,7 @@
 struct peer;
 struct operation;
 struct query;
+struct config_watch;
 struct host {
 	const struct host_config *config;
 	struct event_base *base;
@@ -36,6 +38,8 @@ struct host {
 	struct queue queue;
 	struct operation *operations; /* running; list */
 	struct query *queries;        /* being answered; list */
+	uint64_t operations_begun;    /* since the start */
+	struct config_watch *watch;
 	struct status *status;
 	int lock_fd; /* held while this host or a child of it lives */
 
@@ -92,6 +96,11 @@ struct json_object *commands_running(const struct host *h);
 /* An audit event of the host's own. app_id, command_id: may be NULL. */
 void commands_event(struct host *h, const char *category, const char *app_id, const char *command_id,
 	const char *fmt, ...) FLEET_PRINTF(5, 6);
+
+/* The frame of an event, whole. Negative where it could not be kept. */
+int commands_keep_event(struct host *h, struct json_object *frame);
+/* Does a command work on this app right now? */
+bool commands_work_on(const struct host *h, const struct app *app);
 
 /* ---- queries.c ---- */
 /* A `query` frame: exactly one `answer` follows, unless the peer or the host ends before. */

@@ -201,6 +201,17 @@ void op_progress(struct op *op, int percent, const char *text)
 		log_debug("progress was not heard"); /* a host that is gone is noticed at the next step */
 }
 
+int op_tell(struct op *op, struct json_object *message)
+{
+	_cleanup_json_ struct json_object *answer = NULL;
+	_cleanup_close_ int unwanted = -1;
+	int r = op_send(op->fd, message);
+
+	if (r >= 0)
+		r = receive_answer(op, "told", -1, &answer, &unwanted);
+	return r < 0 ? r : fleet_json_bool(answer, "ok", false) ? 0 : -EAGAIN;
+}
+
 /* ---- what the agent does ---- */
 
 int op_fetch(struct op *op, const char *url, int64_t max_bytes, int timeout_s, int *ret_fd,

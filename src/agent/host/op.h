@@ -53,6 +53,9 @@ int op_succeed(struct op *op, const char *fmt, ...) FLEET_PRINTF(2, 3);
 /* The errorCode for what driver/call.h returned; otherwise where the driver itself said no. */
 const char *op_driver_code(int code, const char *otherwise);
 
+/* Tells the host what is no part of the operation (config_outside.h). 0 when the host has written it down. */
+int op_tell(struct op *op, struct json_object *message) FLEET_MUST_CHECK;
+
 /* ---- op_secrets.c ---- */
 struct settings;
 /* Nothing that the operation says from here on holds a secret of these settings. */

@@ -1,5 +1,6 @@
 #include "agent/host/before.h"
 #include "agent/host/changes.h"
+#include "agent/host/config_outside.h"
 #include "agent/host/key_policy.h"
 #include "agent/host/push.h"
 #include "agent/host/push_diff.h"
@@ -292,6 +293,12 @@ static int check_key(const char *key, void *arg, struct fleet_error *err)
 	return key_policy_check(p->op->app, p->file, key, err);
 }
 
+static bool is_same(const struct push *p)
+{
+	return p->before.exists && p->before.len == p->after.len &&
+	       memcmp(p->before.data, p->after.data, p->after.len) == 0;
+}
+
 /* Everything up to the new bytes, proven, in p->after. Past it nothing has changed anywhere. */
 static int prepare(struct push *p, size_t *ret_changed)
 {
@@ -324,6 +331,9 @@ static int prepare(struct push *p, size_t *ret_changed)
 		op_fail(p->op, "not-allowed-by-server", "%s", err.message);
 	else if (fleet_json_bool(p->op->args, "dryRun", false))
 		push_diff_add(p, &now, &after);
+	else if (!is_same(p) && config_outside_expect(p, &now, &after, &err) < 0)
+		log_warn("what becomes of %s may be taken for somebody else's change: %s", p->file->path,
+			err.message);
 	return r;
 }
 
@@ -418,8 +428,7 @@ void op_push_config(struct op *op)
 	if (prepare(&p, &changed) < 0)
 		return;
 	fleet_json_add_string(op->result, "hash", p.before.hash); /* until the file is another */
-	if (p.before.exists && p.before.len == p.after.len &&
-		memcmp(p.before.data, p.after.data, p.after.len) == 0) {
+	if (is_same(&p)) {
 		op_succeed(op, "nothing to change: %s says that already; nothing was restarted", file->path);
 		return;
 	}
@@ -429,13 +438,14 @@ void op_push_config(struct op *op)
 		return;
 	}
 	r = push_look(&p, &err);
-	if (r < 0) {
+	if (r < 0)
 		op_fail(op, op_driver_code(r, "service-failed"), "%s", err.message);
-		return;
+	else
+		r = write_file(&p);
+	if (r >= 0) {
+		json_object_object_del(op->result, "hash");
+		fleet_json_add_string(op->result, "hash", p.after.hash);
+		push_apply(&p);
 	}
-	if (write_file(&p) < 0)
-		return;
-	json_object_object_del(op->result, "hash");
-	fleet_json_add_string(op->result, "hash", p.after.hash);
-	push_apply(&p);
+	config_outside_settle(&p);
 }

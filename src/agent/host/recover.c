@@ -2,6 +2,7 @@
  * disk and the service say how far it got. The result is a success where that can be proven, else
  * `interrupted` with a sentence that says how things stand now. (DESIGN 7) */
 #include "agent/host/before.h"
+#include "agent/host/config_outside.h"
 #include "agent/host/push.h"
 #include "driver/settings.h"
 #include "fleet/clock.h"
@@ -231,6 +232,7 @@ static void recover_push(struct op *op)
 		push_init(&p, op, file);
 		fleet_json_add_string(op->result, "file", file->name);
 		recover_written(&p, record);
+		config_outside_settle(&p);
 	}
 }
 

@@ -148,6 +148,8 @@ static void finish(struct status *s)
 	for (size_t i = 0; i < s->child_count; i++)
 		free(s->drivers[i]);
 	s->child_count = 0;
+	if (s->watcher)
+		s->watcher->looked(apps, s->arg);
 	for (size_t i = 0; i < s->now_count; i++)
 		s->answer(s->now[i].ref_id, s->now[i].asker, apps, s->arg);
 	s->now_count = 0;

@@ -24,6 +24,8 @@ struct status_watcher {
 	void (*begins)(void *arg);
 	/* What changed that no command caused: a sentence. */
 	void (*outside_fleet)(const char *app_id, const char *text, void *arg);
+	/* A look is over: how every app is; borrowed. */
+	void (*looked)(struct json_object *apps, void *arg);
 };
 /* From now on looks where nobody asked for STATUS_EVERY_MS. watcher borrowed; arg as status_new's. */
 void status_watch(struct status *s, const struct status_watcher *watcher);
