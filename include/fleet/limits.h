@@ -49,6 +49,8 @@
 #define FLEET_VALUE_DEPTH_MAX	    28 /* a signed command holds a value four levels deep */
 #define FLEET_CONFIG_FILE_MAX	    (1024u * 1024u)
 #define FLEET_SETTINGS_PER_FILE_MAX 20000
+#define FLEET_SNAPSHOT_MAX	    (256u * 1024u) /* of the settings of a file as read, at the console; longer: the hash only */
+#define FLEET_SNAPSHOTS_PER_FILE    50
 #define FLEET_DIFF_MAX		    (64u * 1024u) /* what a dry run shows; lines left out are counted */
 
 /* what the agent asks of the network for the driver host */

@@ -242,8 +242,12 @@ int cmd_apps_config(const struct cli_args *args)
 		return cli_usage_fail(args, &err);
 	count = json_object_array_length(settings.keys);
 	if (!count && !restore && !expect && !request.dry_run && !cli_args_has(args, "wait"))
-		return apps_config_list(args);
-	if (config_check(args, count, &err) < 0)
+		return cli_args_has(args, "history") ? apps_config_history(args) : apps_config_list(args);
+	if (cli_args_has(args, "history"))
+		(void)fleet_error_set(&err, -EINVAL, "--history goes with --file, --last and --json only");
+	else
+		(void)config_check(args, count, &err);
+	if (err.code < 0)
 		return cli_usage_fail(args, &err);
 	r = begin(args, &s, &request, "push-config");
 	if (r == CLI_OK && restore)

@@ -22,6 +22,8 @@ int cmd_apps_logs(const struct cli_args *args);
 int cmd_audit(const struct cli_args *args);
 /* `apps config` with nothing to change: what is. (cmd_reads.c) */
 int apps_config_list(const struct cli_args *args);
+/* `apps config --history`. (cmd_history.c) */
+int apps_config_history(const struct cli_args *args);
 int cmd_commands_list(const struct cli_args *args);
 int cmd_commands_show(const struct cli_args *args);
 int cmd_commands_cancel(const struct cli_args *args);

@@ -39,6 +39,8 @@ static const struct cli_option config_options[] = {
 	{"dry-run", NULL, "show what would change, line by line, and write nothing", 0},
 	{"expect", "HASH", "push only if the file still has this hash (as a listing or a dry run shows it)",
 		0},
+	{"history", NULL, "who changed what, newest first", 0},
+	{"last", "N", "with --history: how many (default 20)", 0},
 	WAIT_OPTIONS,
 	{0},
 };

@@ -9,7 +9,7 @@ extern const char *const console_headers[]; /* on every answer */
 
 fleet_http_handler api_agents_list, api_agents_get, api_agents_ping, api_apps_list;
 fleet_http_handler api_restart_app, api_push_config, api_update_app, api_rollback_app;
-fleet_http_handler api_app_logs, api_app_config;
+fleet_http_handler api_app_logs, api_app_config, api_config_history, api_config_snapshots;
 fleet_http_handler api_commands_list, api_commands_get, api_commands_delete;
 fleet_http_handler api_artifacts_list, api_artifacts_get, api_artifacts_add, api_artifacts_put,
 	api_artifacts_delete;

@@ -220,12 +220,17 @@ struct json_object *command_to_json(const struct command *c)
 	fleet_json_add_string(out, "appId", c->app_id);
 	fleet_json_add_string(out, "actor", c->actor);
 	fleet_json_add_string(out, "state", command_state_to_string(c->state));
+	if (fleet_json_bool(c->args, "dryRun", false))
+		fleet_json_add_bool(out, "dryRun", true);
+	fleet_json_add_string(out, "restoreOf", fleet_json_string(c->args, "restoreOf"));
 	add_progress(out, c);
 	if (command_state_is_final(c->state) && c->state != COMMAND_UNKNOWN)
 		fleet_json_add_bool(out, "success", c->state == COMMAND_SUCCEEDED);
 	add_text(out, "message", c->message ? c->message : fleet_json_string(c->result, "message"));
 	if (c->result)
 		add_result(out, c->result);
+	if (!fleet_json_get(out, "file"))
+		fleet_json_add_string(out, "file", fleet_json_string(c->args, "file"));
 	if (!fleet_json_get(out, "toVersion"))
 		fleet_json_add_string(out, "toVersion", fleet_json_string(c->args, "version"));
 	fleet_json_add_time(out, "createdAt", c->created_ms);

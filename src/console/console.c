@@ -39,6 +39,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	registry_tick(&console->registry, registry_now(), hub_missed, console->hub);
 	commands_tick(&console->commands, fleet_clock_wall_ms());
 	artifacts_tick(&console->artifacts);
+	snapshots_tick(console->snapshots, fleet_clock_wall_ms());
 }
 
 static void on_flushed(evutil_socket_t fd, short what, void *arg)
@@ -129,6 +130,11 @@ static void on_audit(struct json_object *event, void *arg)
 	events_publish(arg, "audit", event);
 }
 
+static void on_apps_seen(const char *agent_id, struct json_object *before, struct json_object *now, void *arg)
+{
+	snapshots_see(arg, agent_id, before, now);
+}
+
 /* Everything that lives on the store. */
 static int start_rooms(struct console *console, struct fleet_error *err)
 {
@@ -138,6 +144,7 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 	store_on_audit(console->store, on_audit, console->events);
 	registry_init(
 		&console->registry, console->store, console->events, console->config.heartbeat_interval_ms);
+	console->snapshots = snapshots_new(console->store);
 	console->hub = hub_new(&(struct hub_options){
 		.base = console->base,
 		.config = &console->config,
@@ -145,7 +152,10 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 		.registry = &console->registry,
 		.commands = &console->commands,
 		.key = console->key,
+		.apps_seen = on_apps_seen,
+		.arg = console->snapshots,
 	});
+	snapshots_start(console->snapshots, console->hub);
 	commands_init(&console->commands, &(struct commands_options){
 						  .store = console->store,
 						  .events = console->events,
@@ -263,6 +273,7 @@ void console_free(struct console *console)
 	if (console->farewell)
 		event_free(console->farewell);
 	hub_free(console->hub);
+	snapshots_free(console->snapshots);
 	events_free(console->events);
 	fleet_http_server_free(console->http);
 	artifacts_done(&console->artifacts);

@@ -9,6 +9,7 @@
 #include "console/events.h"
 #include "console/hub.h"
 #include "console/registry.h"
+#include "console/snapshots.h"
 #include "console/static_files.h"
 
 struct console {
@@ -22,6 +23,7 @@ struct console {
 	struct file_worker *files;
 	struct artifacts artifacts;
 	struct hub *hub;
+	struct snapshots *snapshots;
 	struct auth auth;
 	struct static_files *web; /* NULL: none found */
 	struct fleet_http_server *http;

@@ -25,6 +25,10 @@ struct hub_options {
 	struct registry *registry;
 	struct commands *commands;
 	const struct fleet_jws_key *key;
+	/* A heartbeat came: the agent's apps before it, and as it has them. May be NULL. */
+	void (*apps_seen)(
+		const char *agent_id, struct json_object *before, struct json_object *now, void *arg);
+	void *arg;
 };
 struct hub;
 
@@ -40,8 +44,9 @@ bool hub_ready(const char *agent_id, void *arg);
 int hub_send(const char *agent_id, struct json_object *message, void *arg);
 /* Asks for a heartbeat and answers req with it (200), or with 504. The agent is known. */
 void hub_ping(struct hub *hub, const char *agent_id, struct fleet_http_request *req);
-/* Asks the agent's server and calls back once: with the result (borrowed; its errorCode where the server refused
- * or failed), or with NULL and why none came, after HUB_QUERY_MS at most; maybe before hub_query returns. */
+/* Asks the agent's server and calls back once: with the result (borrowed; its errorCode where the server
+ * refused or failed), or with NULL and why none came, after HUB_QUERY_MS at most; maybe before hub_query
+ * returns. */
 typedef void hub_answered(struct json_object *result, const char *why, void *arg);
 struct hub_query_request {
 	enum fleet_query query;

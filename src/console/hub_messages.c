@@ -256,7 +256,14 @@ static void handle_register(struct hub_link *link, struct json_object *message)
 
 static void handle_heartbeat(struct hub_link *link, struct json_object *message)
 {
-	registry_heartbeat(link->hub->options.registry, link->agent, message, registry_now());
+	const struct hub_options *options = &link->hub->options;
+	_cleanup_json_ struct json_object *before =
+		json_object_get(fleet_json_array(link->agent->doc, "apps"));
+
+	registry_heartbeat(options->registry, link->agent, message, registry_now());
+	if (options->apps_seen)
+		options->apps_seen(
+			link->agent_id, before, fleet_json_array(link->agent->doc, "apps"), options->arg);
 	if (fleet_json_string(message, "refId"))
 		hub_pings_answer(link, message);
 }

@@ -11,6 +11,8 @@ const struct fleet_http_route console_routes[] = {
 	{"POST", "/api/agents/:agentId/ping", api_agents_ping, ACCESS_OPERATOR},
 	{"GET", "/api/agents/:agentId/apps/:appId/logs", api_app_logs, ACCESS_VIEWER},
 	{"GET", "/api/agents/:agentId/apps/:appId/config", api_app_config, ACCESS_VIEWER},
+	{"GET", "/api/agents/:agentId/apps/:appId/config/history", api_config_history, ACCESS_VIEWER},
+	{"GET", "/api/agents/:agentId/apps/:appId/config/snapshots", api_config_snapshots, ACCESS_VIEWER},
 	{"GET", "/api/apps", api_apps_list, ACCESS_VIEWER},
 	{"GET", "/api/commands", api_commands_list, ACCESS_VIEWER},
 	{"GET", "/api/commands/:commandId", api_commands_get, ACCESS_VIEWER},

@@ -90,6 +90,22 @@ void store_artifact_remove(struct store *store, const struct artifact *artifact,
 int store_artifacts_load(struct store *store, void (*each)(struct artifact *takes_artifact, void *arg), void *arg,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 
+/* --- config files ------------------------------------------------------------------------------------ */
+
+struct config_file { const char *agent_id, *app_id, *file; }; /* borrowed; file NULL in a query: all of the app */
+/* What changed the app's config, newest first: pushes (no dry runs), and events of changes outside Fleet; as GET
+ * .../config/history shows them. */
+void store_config_history(struct store *store, const struct config_file *file, struct store_page page, store_list *done, void *arg);
+/* Has the newest snapshot of the file another hash (1), or is there none (1), or not (0)? newest_ms: when it was; 0 none. */
+void store_snapshot_due(struct store *store, const struct config_file *file, const char *hash,
+	void (*done)(int result, int64_t newest_ms, void *arg), void *arg);
+/* Keeps one, unless the newest has this hash; the oldest past FLEET_SNAPSHOTS_PER_FILE go. settings: NULL, or the array of
+ * the readConfig answer; past FLEET_SNAPSHOT_MAX the hash alone is kept. Written behind. */
+void store_snapshot_add(struct store *store, const struct config_file *file, const char *hash, int64_t at_ms,
+	struct json_object *settings);
+/* Newest first: {file, hash, readAt, settings}. */
+void store_snapshot_query(struct store *store, const struct config_file *file, struct store_page page, store_list *done, void *arg);
+
 /* --- agents and heartbeats --------------------------------------------------------------------------- */
 
 /* The registry's word about an agent, as GET /api/agents/:id shows it; written behind, newest wins. */

@@ -3,10 +3,6 @@
 #include "fleet/limits.h"
 
 #define TAIL_MIN 6
-#define COLUMNS                                                                                              \
-	"SELECT n, id, action, state, agent_id, app_id, actor, source_address, args, jws, created_ms, "      \
-	"expires_ms,"                                                                                        \
-	" started_ms, finished_ms, result, message FROM commands"
 
 static int parse_column(sqlite3_stmt *st, int column, struct json_object **ret, struct fleet_error *err)
 {
@@ -18,8 +14,7 @@ static int parse_column(sqlite3_stmt *st, int column, struct json_object **ret, 
 	return fleet_json_parse(text, strlen(text), 8 * FLEET_MESSAGE_MAX, ret, err);
 }
 
-/* The current row of a COLUMNS statement; one reference. */
-static int row_to_command(sqlite3_stmt *st, struct command **ret, struct fleet_error *err)
+int store_row_to_command(sqlite3_stmt *st, struct command **ret, struct fleet_error *err)
 {
 	struct command *c = command_new();
 	int r;
@@ -74,14 +69,14 @@ static int get_run(struct store *store, struct store_request *request, struct fl
 		return fleet_error_set(err, -EINVAL,
 			"'%.40s' is too short: a command is named by six or more of its last characters",
 			shown);
-	st = fleet_db_statement(
-		store->db, COLUMNS " WHERE tail >= ?1 AND tail < ?1 || 'g' ORDER BY tail LIMIT 2");
+	st = fleet_db_statement(store->db,
+		STORE_COMMAND_COLUMNS " WHERE tail >= ?1 AND tail < ?1 || 'g' ORDER BY tail LIMIT 2");
 	fleet_db_bind_text(st, 1, g->tail);
 	r = fleet_db_step(store->db, st, err);
 	if (r == 0)
 		return fleet_error_set(err, -ENOENT, "there is no command %.40s", shown);
 	if (r > 0)
-		r = row_to_command(st, &g->command, err);
+		r = store_row_to_command(st, &g->command, err);
 	if (r >= 0)
 		r = fleet_db_step(store->db, st, err);
 	sqlite3_reset(st);
@@ -149,8 +144,8 @@ static int query_run(struct store *store, struct store_request *request, struct 
 	if (r < 0)
 		return r;
 	q->array = json_object_new_array();
-	st = store_select_page(store->db, COLUMNS, "n", position, conditions, FLEET_ARRAY_LEN(conditions),
-		q->page.limit + 1);
+	st = store_select_page(store->db, STORE_COMMAND_COLUMNS, "n", position, conditions,
+		FLEET_ARRAY_LEN(conditions), q->page.limit + 1);
 	while ((r = fleet_db_step(store->db, st, err)) > 0) {
 		struct json_object *json;
 		struct command *c = NULL;
@@ -161,7 +156,7 @@ static int query_run(struct store *store, struct store_request *request, struct 
 			return 0;
 		}
 		last = sqlite3_column_int64(st, 0);
-		r = row_to_command(st, &c, err);
+		r = store_row_to_command(st, &c, err);
 		if (r < 0) {
 			sqlite3_reset(st);
 			return r;
@@ -223,13 +218,13 @@ struct open_commands {
 static int open_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
 	struct open_commands *o = (struct open_commands *)request;
-	sqlite3_stmt *st = fleet_db_statement(store->db,
-		COLUMNS " WHERE state IN ('queued', 'sent', 'accepted', 'running', 'unknown') ORDER BY n");
+	sqlite3_stmt *st = fleet_db_statement(store->db, STORE_COMMAND_COLUMNS
+		" WHERE state IN ('queued', 'sent', 'accepted', 'running', 'unknown') ORDER BY n");
 	int r;
 
 	while ((r = fleet_db_step(store->db, st, err)) > 0) {
 		o->items = xreallocarray(o->items, o->count + 1, sizeof(*o->items));
-		r = row_to_command(st, &o->items[o->count], err);
+		r = store_row_to_command(st, &o->items[o->count], err);
 		if (r < 0) {
 			sqlite3_reset(st);
 			return r;

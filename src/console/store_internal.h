@@ -99,6 +99,13 @@ int store_spool_held(struct fleet_db *db, const char *agent_id, const char *spoo
 /* An id, or the end of one, backwards and in lower case, as the column tail has it; owned. */
 char *store_command_tail(const char *id);
 
+/* The current row of a STORE_COMMAND_COLUMNS statement; one reference. */
+#define STORE_COMMAND_COLUMNS                                                                                \
+	"SELECT n, id, action, state, agent_id, app_id, actor, source_address, args, jws, created_ms, "      \
+	"expires_ms,"                                                                                        \
+	" started_ms, finished_ms, result, message FROM commands"
+int store_row_to_command(sqlite3_stmt *st, struct command **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* --- pages --- */
 
 struct page_copy {

@@ -62,5 +62,17 @@ static const char version_2[] =
 	"  bytes INTEGER NOT NULL, added_by TEXT, added_ms INTEGER NOT NULL,"
 	"  UNIQUE (app_id, version));";
 
-const char *const store_migrations[] = {version_1, version_2};
+/* How the settings of a file were read each time that it had changed, secrets masked; and what the history
+ * asks. */
+static const char version_3[] = "CREATE TABLE snapshots ("
+				"  n INTEGER PRIMARY KEY AUTOINCREMENT,"
+				"  agent_id TEXT NOT NULL, app_id TEXT NOT NULL, file TEXT NOT NULL,"
+				"  hash TEXT NOT NULL, at_ms INTEGER NOT NULL,"
+				"  settings TEXT);"
+				"CREATE INDEX snapshots_by_file ON snapshots (agent_id, app_id, file, n);"
+				"CREATE INDEX commands_by_app ON commands (agent_id, app_id, n);"
+				"CREATE INDEX audit_outside ON audit (agent_id, app_id, seq) WHERE category "
+				"= 'config' AND command_id IS NULL;";
+
+const char *const store_migrations[] = {version_1, version_2, version_3};
 const size_t store_migration_count = FLEET_ARRAY_LEN(store_migrations);

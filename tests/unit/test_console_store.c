@@ -10,6 +10,7 @@
 #include "console/store_schema.h"
 #include "fleet/clock.h"
 #include "fleet/file.h"
+#include "fleet/limits.h"
 #include "unit.h"
 
 #define DEADLINE_MS 20000
@@ -927,6 +928,157 @@ static void test_values_are_forgotten_at_the_end(void)
 	end();
 }
 
+/* --- config files ------------------------------------------------------------------------------------ */
+
+static void add_push(int64_t at_ms, const char *args)
+{
+	struct command *c = new_command();
+
+	c->action = FLEET_ACTION_PUSH_CONFIG;
+	json_object_put(c->args);
+	c->args = json_tokener_parse(args);
+	c->created_ms = at_ms;
+	CU_ASSERT_EQUAL(create(c, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(finish(c->id, COMMAND_SUCCEEDED,
+				"{\"changedKeys\":[\"k\"],\"changes\":[{\"key\":\"k\",\"before\":\"1\","
+				"\"after\":\"2\"}]}"),
+		0);
+	command_unref(c);
+}
+
+static void add_outside(int64_t at_ms, const char *details)
+{
+	_cleanup_json_ struct json_object *o = json_tokener_parse(details);
+	struct answer a = {0};
+
+	store_audit_append(store,
+		&(struct audit_event){.timestamp_ms = at_ms,
+			.category = "config",
+			.agent_id = "agent-001",
+			.app_id = "app-a",
+			.message = "app-a's config changed outside Fleet",
+			.details = o},
+		on_done, &a);
+	pump_until(&a.came, 1);
+}
+
+static void test_history_merges_by_time(void)
+{
+	static const struct {
+		const char *file, *order; /* times, newest first */
+	} cases[] = {{NULL, "5000 4000 3000 2000 1000 "}, {"main", "5000 3000 2000 1000 "}, {"env", "4000 "},
+		{"x", ""}};
+
+	begin();
+	add_push(1000, "{\"file\":\"main\"}");
+	add_outside(2000, "{\"outside\":true,\"file\":\"main\",\"keys\":[\"k\"]}");
+	add_outside(2500, "{\"other\":true}"); /* not of a change */
+	add_push(3000, "{\"file\":\"main\",\"restoreOf\":\"01890a5d-ac96-774b-bcce-b302097c31e0\"}");
+	add_push(3500, "{\"file\":\"main\",\"dryRun\":true}");
+	add_push(4000, "{\"file\":\"env\"}");
+	add_outside(5000, "{\"outside\":true,\"file\":\"main\"}");
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		for (int limit = 1; limit < 7; limit++) {
+			_cleanup_free_ char *order = xstrdup("");
+			char cursor[64] = "";
+
+			do {
+				_cleanup_answer_ struct answer a = {0};
+
+				store_config_history(store,
+					&(struct config_file){"agent-001", "app-a", cases[i].file},
+					(struct store_page){limit, *cursor ? cursor : NULL}, on_list, &a);
+				pump_until(&a.came, 1);
+				CU_ASSERT_EQUAL_FATAL(a.result, 0);
+				for (size_t n = 0; n < json_object_array_length(a.array); n++) {
+					struct json_object *entry = json_object_array_get_idx(a.array, n);
+					_cleanup_free_ char *longer = NULL;
+					int64_t at_ms = 0;
+
+					CU_ASSERT_EQUAL(
+						fleet_timestamp_parse(
+							fleet_json_string(entry, "timestamp"), &at_ms),
+						0);
+					CU_ASSERT_STRING_EQUAL(fleet_json_string(entry, "kind"),
+						at_ms == 2000 || at_ms == 5000 ? "outside" : "push");
+					longer = xasprintf("%s%lld ", order, (long long)at_ms);
+					free(order);
+					order = TAKE_PTR(longer);
+				}
+				snprintf(cursor, sizeof(cursor), "%s", a.next);
+			} while (*cursor);
+			CU_ASSERT_STRING_EQUAL(order, cases[i].order);
+		}
+	}
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const bad[] = {"x", "h", "h1", "h1.2x", "h-1.2"};
+		_cleanup_answer_ struct answer a = {0};
+
+		store_config_history(store, &(struct config_file){"agent-001", "app-a", NULL},
+			(struct store_page){0, bad[i]}, on_list, &a);
+		pump_until(&a.came, 1);
+		CU_ASSERT_EQUAL(a.result, -EINVAL);
+	}
+	end();
+}
+
+static void on_due(int result, int64_t newest_ms, void *arg)
+{
+	struct answer *a = arg;
+
+	a->came++;
+	a->result = result;
+	a->seq = newest_ms;
+}
+
+static int due(const char *hash, int64_t *ret_newest_ms)
+{
+	struct answer a = {0};
+
+	store_snapshot_due(store, &(struct config_file){"agent-001", "app-a", "main"}, hash, on_due, &a);
+	pump_until(&a.came, 1);
+	*ret_newest_ms = a.seq;
+	return a.result;
+}
+
+static void test_snapshots_are_bounded(void)
+{
+	const struct config_file file = {"agent-001", "app-a", "main"};
+	_cleanup_free_ char *long_text = xcalloc(FLEET_SNAPSHOT_MAX + 2, 1);
+	_cleanup_json_ struct json_object *long_settings = json_object_new_array();
+	_cleanup_answer_ struct answer a = {0};
+	int64_t newest = -1;
+
+	begin();
+	CU_ASSERT_EQUAL(due("h0", &newest), 1);
+	CU_ASSERT_EQUAL(newest, 0);
+	for (int i = 0; i < FLEET_SNAPSHOTS_PER_FILE + 10; i++) {
+		_cleanup_json_ struct json_object *settings = json_object_new_array();
+		_cleanup_free_ char *hash = xasprintf("h%d", i);
+
+		fleet_json_append_string(settings, hash);
+		store_snapshot_add(store, &file, hash, 1000 + i, settings);
+		store_snapshot_add(store, &file, hash, 2000 + i, settings); /* the same again is none */
+	}
+	store_snapshot_add(store, &(struct config_file){"agent-001", "app-a", "env"}, "e", 7, NULL);
+	reopen();
+	CU_ASSERT_EQUAL(due("h59", &newest), 0);
+	CU_ASSERT_EQUAL(due("h58", &newest), 1);
+	CU_ASSERT_EQUAL(newest, 1059);
+	memset(long_text, 'x', FLEET_SNAPSHOT_MAX + 1);
+	fleet_json_append_string(long_settings, long_text);
+	store_snapshot_add(store, &file, "long", 3000, long_settings);
+	reopen();
+	store_snapshot_query(store, &file, (struct store_page){1000, NULL}, on_list, &a);
+	pump_until(&a.came, 1);
+	CU_ASSERT_EQUAL(json_object_array_length(a.array), FLEET_SNAPSHOTS_PER_FILE);
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(json_object_array_get_idx(a.array, 0), "hash"), "long");
+	CU_ASSERT_PTR_NULL(fleet_json_get(json_object_array_get_idx(a.array, 0), "settings"));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(json_object_array_get_idx(a.array, 1), "hash"), "h59");
+	CU_ASSERT_PTR_NOT_NULL(fleet_json_array(json_object_array_get_idx(a.array, 1), "settings"));
+	end();
+}
+
 static void test_finish_needs_an_end(void)
 {
 	struct command *c;
@@ -1436,6 +1588,7 @@ static const struct unit_test command_tests[] = {UNIT_TEST(test_create_and_get),
 	UNIT_TEST(test_get_by_the_last_digits), UNIT_TEST(test_idempotency_key),
 	UNIT_TEST(test_create_is_whole_or_nothing), UNIT_TEST(test_states_move_forward_only),
 	UNIT_TEST(test_a_command_ends_once), UNIT_TEST(test_values_are_forgotten_at_the_end),
+	UNIT_TEST(test_history_merges_by_time), UNIT_TEST(test_snapshots_are_bounded),
 	UNIT_TEST(test_finish_needs_an_end), UNIT_TEST(test_open_commands_come_back),
 	UNIT_TEST(test_command_lists),
 	UNIT_TEST(test_artifacts_are_kept_and_removed), UNIT_TEST(test_command_as_json), {0}};

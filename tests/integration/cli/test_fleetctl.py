@@ -100,6 +100,17 @@ TRIED = ("1 setting would change, nothing was written [7c31e0]\n"
 LINES = ["--- /etc/a.json", "+++ /etc/a.json (after the push)", "@@ -1,3 +1,3 @@", " {", "--- old:\x1b[2J", "+++ new", " }\r"]
 DRY_RUN = dict(PUSHED, message="dry run: 1 setting would change; nothing was written", unifiedDiff="\n".join(LINES) + "\n")
 DIFF = "\n".join(LINES).replace("\x1b", "?").replace("\r", "") + "\n"
+HISTORY = [
+    {"kind": "push", "timestamp": "2026-11-24T02:30:00.000Z", "commandId": ID, "actor": "operator@cli", "file": "main",
+     "state": "succeeded", "changedKeys": ["LogLevel", "Password"],
+     "diff": [{"key": "LogLevel", "before": "Info", "after": "Debug"}, {"key": "Password", "masked": True}]},
+    {"kind": "outside", "timestamp": "2026-11-24T02:29:00.000Z", "file": "main",
+     "changedKeys": ["Limits.A", "b\x1bc", "d", "e", "f", "g", "h"]},
+    {"kind": "push", "timestamp": "2026-11-24T02:28:00.000Z", "commandId": ID, "actor": "operator@cli", "file": "env",
+     "state": "failed", "rolledBack": True, "restoreOf": ID[:-6] + "123456", "changedKeys": ["A"], "diff": [{"key": "A", "after": "1"}]},
+    {"kind": "outside", "timestamp": "2026-11-24T02:27:00.000Z", "file": "main",
+     "message": "app-a's config was removed outside Fleet"},
+]
 
 # name, arguments, routes, stdout, stderr, exit code[, body of the (last) POST]
 CASES = [
@@ -333,6 +344,21 @@ CASES = [
                                  message="/etc/a.json has changed: sha256:1 now, not sha256:2")),
      "Config pushed to app-a on agent-001: a\n", "Config push failed for app-a on agent-001: /etc/a.json has changed: sha256:1 "
      "now, not sha256:2\n" + NEXT, 3),
+    ("config --history", CONFIG + ["--history"], {READS + "config/history?limit=20": Answer(body=HISTORY)},
+     "TIME                 BY             ID      FILE  CHANGES\n"
+     "2026-11-24 02:30:00  operator@cli   7c31e0  main  LogLevel: Info → Debug; Password: (hidden) → (hidden)\n"
+     "2026-11-24 02:29:00  outside Fleet  -       main  Limits.A; b?c; d; e; f; 2 more\n"
+     "2026-11-24 02:28:00  operator@cli   7c31e0  env   A: (not set) → 1, as before 123456; failed, rolled back\n"
+     "2026-11-24 02:27:00  outside Fleet  -       main  app-a's config was removed outside Fleet\n", "", 0),
+    ("config --history of one file, some", CONFIG + ["--history", "--file", "env", "--last", "1", "--json"],
+     {READS + "config/history?limit=1&file=env": Answer(body=[{"kind": "push"}, {"kind": "outside"}])},
+     '[\n  {"kind": "push"}\n]\n', "", 0),
+    ("config --history without any", CONFIG + ["--history"], {READS + "config/history": Answer(body=[])},
+     "", "No change is known.\n", 0),
+    ("config --history changes nothing besides", CONFIG + ["--history", "--set", "a=1"], {}, "", re.compile(
+        r"--history goes with --file, --last and --json only.*--help\n", re.S), 2),
+    ("config --history of an app that is none", ["apps", "config", "agent-001", "a/b", "--history"], {}, "",
+     "App 'a/b' not found on agent-001. An app id has letters, digits, '.', '_' and '-' only\n", 1),
     ("config --wait that is rolled back", CONFIG + ["--set", "LogLevel=x", "--wait"],
      waited(POST_CONFIG, dict(PUSHED, state="failed", message="exited 1 after 0.4 s. Rolled back: Running, healthy",
                               rolledBack=True, logLines=["bad level"])),
