@@ -1,5 +1,6 @@
 /* What goes into the spool: audit events, the agent's own and the host's, and the host's results. */
 #include "agent/agent_private.h"
+#include "fleet/failpoint.h"
 #include "fleet/log.h"
 
 /* What sequence number and spoolId add to a stored text, with room to spare. */
@@ -99,6 +100,7 @@ void agent_keep_event(struct agent *a, struct json_object *frame)
 		tell_spool_trouble(a, &err);
 		return;
 	}
+	FLEET_FAILPOINT("agent.event-kept");
 	say_stored(a, fleet_json_string(frame, "eventId"));
 	outbox_kick(&a->outbox);
 }
@@ -117,6 +119,7 @@ void agent_keep_result(struct agent *a, struct json_object *frame)
 		tell_spool_trouble(a, &err);
 		return;
 	}
+	FLEET_FAILPOINT("agent.result-kept");
 	log_info("command %s (%s of %s) %s", id, fleet_json_string(frame, "command"),
 		fleet_json_string(frame, "appId"),
 		fleet_json_bool(frame, "success", false) ? "succeeded" : "failed");

@@ -1,4 +1,5 @@
 #include "agent/outbox.h"
+#include "fleet/failpoint.h"
 #include "fleet/log.h"
 
 static void send_row(struct outbox *o, int64_t position, const char *text, int64_t *sent, int *out)
@@ -64,8 +65,10 @@ int outbox_ack(struct outbox *o, int64_t audit_seq, struct json_object *result_i
 {
 	int64_t acked_before = spool_acked_seq(o->spool), results_before = spool_results(o->spool);
 	int64_t events, results;
-	int r = spool_ack(o->spool, audit_seq, result_ids, head, err);
+	int r;
 
+	FLEET_FAILPOINT("agent.ack");
+	r = spool_ack(o->spool, audit_seq, result_ids, head, err);
 	if (r < 0)
 		return r;
 	events = spool_acked_seq(o->spool) - acked_before;

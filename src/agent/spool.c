@@ -1,5 +1,6 @@
 #include "agent/spool_private.h"
 #include "fleet/buffer.h"
+#include "fleet/failpoint.h"
 
 #define SEEN_KEEP       20000 /* ids of the host's events remembered after they left: it may say them again */
 #define SEEN_PRUNE_STEP 500
@@ -77,6 +78,8 @@ static int full(const struct spool *s, const char *what, struct fleet_error *err
 /* Commits, or undoes; r is what the work inside said. */
 static int end_transaction(struct spool *s, int r, struct fleet_error *err)
 {
+	if (r >= 0 && FLEET_FAILS("spool.write"))
+		r = fleet_error_errno(err, -errno, "cannot write the spool");
 	if (r >= 0)
 		r = fleet_db_commit(s->db, err);
 	if (r < 0)

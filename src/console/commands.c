@@ -3,6 +3,7 @@
 #include "console/commands_internal.h"
 #include "console/outcome.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/log.h"
 
 void commands_init(struct commands *commands, const struct commands_options *options)
@@ -295,6 +296,7 @@ static void on_sent(int result, const struct fleet_error *err, void *arg)
 	}
 	if (open->command->state != COMMAND_QUEUED)
 		return; /* the server has it already, as its register said meanwhile */
+	FLEET_FAILPOINT("console.sent");
 	open->command->state = COMMAND_SENT;
 	commands_publish(commands, open->command);
 	commands_transmit(commands, open->command);
@@ -371,6 +373,7 @@ static void on_finished(int result, const struct fleet_error *err, void *arg)
 		apply_ending(open, ending);
 		commands_publish(commands, open->command);
 	}
+	FLEET_FAILPOINT("console.finished");
 	if (ending->done)
 		ending->done(result, ending->id, ending->arg);
 	/* A command of unknown outcome stays open for its late result. */

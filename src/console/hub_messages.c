@@ -3,6 +3,7 @@
 #include "console/audit.h"
 #include "console/hub_link.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/log.h"
 
 #define CLOSE_POLICY        1008
@@ -79,6 +80,7 @@ static void on_ack_seq(int result, int64_t seq, void *arg)
 	fleet_json_add(message, "resultIds", link->result_ids);
 	link->result_ids = json_object_new_array();
 	add_head(link, message);
+	FLEET_FAILPOINT("console.ack");
 	send_or_note(link, message);
 	if (link->ack_again) {
 		link->ack_again = false;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "console/store_internal.h"
 #include "console/store_schema.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/log.h"
 
@@ -141,7 +142,9 @@ static bool run_one(struct store *store, struct store_request *request)
 
 	r = fleet_db_exec(store->db, "SAVEPOINT request", &request->error);
 	if (r >= 0)
-		r = request->kind->run(store, request, &request->error);
+		r = FLEET_FAILS("store.request")
+			    ? fleet_error_errno(&request->error, -errno, "cannot write the store")
+			    : request->kind->run(store, request, &request->error);
 	request->result = r;
 	if (r >= 0)
 		r = fleet_db_exec(store->db, "RELEASE request", &request->error);
@@ -218,6 +221,7 @@ static void *thread_main(void *arg)
 
 	while ((batch = next_batch(store))) {
 		run_batch(store, batch);
+		FLEET_FAILPOINT("store.batch");
 		pthread_mutex_lock(&store->lock);
 		while (batch) {
 			struct store_request *request = batch;

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/limits.h"
 
@@ -268,7 +269,7 @@ void safe_file_clean(const struct safe_file *f, const char *tag)
 
 static int sync_directory(const struct safe_file *f, struct fleet_error *err)
 {
-	if (fsync(f->dir_fd) < 0)
+	if (FLEET_FAILS("push.directory") || fsync(f->dir_fd) < 0)
 		return fleet_error_errno(err, -errno, "cannot sync the directory of %s", f->path);
 	return 0;
 }
@@ -282,26 +283,31 @@ int safe_file_replace(const struct safe_file *f, const struct safe_content *expe
 
 	safe_file_clean(f, tag);
 	at_step("temp");
-	fd = openat(f->dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = FLEET_FAILS("push.temp")
+		     ? -1
+		     : openat(f->dir_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fleet_error_errno(err, -errno, "cannot make a new file beside %s", f->path);
-	r = write_all(f, fd, data, len, err);
+	r = FLEET_FAILS("push.write")
+		    ? fleet_error_errno(err, -errno, "cannot write the new bytes beside %s", f->path)
+		    : write_all(f, fd, data, len, err);
 	at_step("attributes");
 	if (r >= 0)
 		r = copy_attributes(f, fd, err);
 	at_step("sync");
-	if (r >= 0 && fsync(fd) < 0)
+	if (r >= 0 && (FLEET_FAILS("push.sync") || fsync(fd) < 0))
 		r = fleet_error_errno(err, -errno, "cannot sync the new file beside %s", f->path);
 	if (r >= 0)
 		r = check_unchanged(f, expect, err);
 	at_step("rename");
-	if (r >= 0 && renameat(f->dir_fd, temp, f->dir_fd, f->name) < 0)
+	if (r >= 0 && (FLEET_FAILS("push.rename") || renameat(f->dir_fd, temp, f->dir_fd, f->name) < 0))
 		r = fleet_error_errno(err, -errno, "cannot replace %s", f->path);
 	if (r < 0) {
 		safe_file_clean(f, tag);
 		return r;
 	}
 	at_step("directory");
+	FLEET_FAILPOINT("push.renamed");
 	return sync_directory(f, err);
 }
 
@@ -311,7 +317,7 @@ int safe_file_remove(const struct safe_file *f, const struct safe_content *expec
 
 	if (r < 0)
 		return r;
-	if (unlinkat(f->dir_fd, f->name, 0) < 0)
+	if (FLEET_FAILS("push.remove") || unlinkat(f->dir_fd, f->name, 0) < 0)
 		return fleet_error_errno(err, -errno, "cannot remove %s", f->path);
 	return sync_directory(f, err);
 }

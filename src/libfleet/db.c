@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include "fleet/db.h"
+#include "fleet/failpoint.h"
 
 #define BUSY_MS 5000
 
@@ -283,12 +284,20 @@ int fleet_db_exec(struct fleet_db *db, const char *sql, struct fleet_error *err)
 
 int fleet_db_begin(struct fleet_db *db, struct fleet_error *err)
 {
+	if (FLEET_FAILS("db.begin"))
+		return fleet_error_errno(err, -errno, "cannot write the database %s", db->path);
 	return fleet_db_exec(db, "BEGIN IMMEDIATE", err);
 }
 
 int fleet_db_commit(struct fleet_db *db, struct fleet_error *err)
 {
-	return fleet_db_exec(db, "COMMIT", err);
+	int r;
+
+	if (FLEET_FAILS("db.commit"))
+		return fleet_error_errno(err, -errno, "cannot write the database %s", db->path);
+	r = fleet_db_exec(db, "COMMIT", err);
+	FLEET_FAILPOINT("db.committed");
+	return r;
 }
 
 void fleet_db_rollback(struct fleet_db *db)

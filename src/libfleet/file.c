@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include "fleet/buffer.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 
 int fleet_file_read_fd(
@@ -82,11 +83,11 @@ static int write_all(int fd, const char *data, size_t len)
 
 static int fill(int fd, const void *data, size_t len, mode_t mode)
 {
-	int r = write_all(fd, data, len);
+	int r = FLEET_FAILS("file.write") ? -errno : write_all(fd, data, len);
 
 	if (r < 0)
 		return r;
-	if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
+	if (fchmod(fd, mode) < 0 || FLEET_FAILS("file.sync") || fsync(fd) < 0)
 		return -errno;
 	return 0;
 }
@@ -96,7 +97,7 @@ static int sync_directory_of(const char *path)
 	_cleanup_free_ char *copy = xstrdup(path);
 	_cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || fsync(fd) < 0)
+	if (fd < 0 || FLEET_FAILS("file.directory") || fsync(fd) < 0)
 		return -errno;
 	return 0;
 }
@@ -114,7 +115,7 @@ int fleet_file_write_durable(
 	r = fill(fd, data, len, mode);
 	if (r >= 0 && close(TAKE_FD(fd)) < 0)
 		r = -errno;
-	if (r >= 0 && rename(temp, path) < 0)
+	if (r >= 0 && (FLEET_FAILS("file.rename") || rename(temp, path) < 0))
 		r = -errno;
 	if (r < 0) {
 		(void)unlink(temp); /* the failure that counts is the first one */

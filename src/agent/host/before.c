@@ -1,6 +1,7 @@
 #include "agent/host/before.h"
 #include <fcntl.h>
 #include "fleet/buffer.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"
 #include "fleet/json.h"
@@ -65,6 +66,7 @@ int before_save(const char *state_dir, const char *command_id, const char *app_i
 	fleet_buffer_add(&text, "\n", 1);
 	fleet_buffer_add(&text, content->data, content->len);
 	r = fleet_file_write_durable(path, text.data, text.len, 0600, err);
+	FLEET_FAILPOINT("before.saved");
 	if (r >= 0)
 		prune(dir);
 	return r;

@@ -3,6 +3,7 @@
 #include "driver/safe_file.h"
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/ids.h"
 #include "fleet/limits.h"
 
@@ -78,6 +79,7 @@ void commands_stored(struct host *h, struct json_object *frame)
 	struct json_object *ids = fleet_json_array(frame, "refIds");
 	struct fleet_error err = FLEET_ERROR_INIT;
 
+	FLEET_FAILPOINT("command.stored");
 	for (size_t i = 0; i < json_object_array_length(ids); i++) {
 		if (ledger_stored(
 			    h->ledger, json_object_get_string(json_object_array_get_idx(ids, i)), &err) < 0)
@@ -119,6 +121,7 @@ static void end_command(struct host *h, const char *id, struct json_object *resu
 			peers_send(h, h->outcome_peer, result);
 		return;
 	}
+	FLEET_FAILPOINT("command.ended");
 	log_info("command %s (%s %s): %s", id, fleet_json_string(result, "command"),
 		fleet_json_string(result, "appId"),
 		fleet_json_bool(result, "success", false) ? "done" : "failed");
@@ -509,6 +512,7 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 			&err, -ESHUTDOWN, "the driver host is ending; it takes no more commands");
 	}
 	id = fleet_json_string(payload, "commandId");
+	FLEET_FAILPOINT("command.verified");
 	if (verdict == VERIFY_OK && ledger_accept(h->ledger, payload, &err) < 0)
 		verdict = VERIFY_BUSY;
 	if (verdict == VERIFY_DUPLICATE)
@@ -523,6 +527,7 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 	}
 	log_info("command %s accepted: %s of %s by %s", id, fleet_json_string(payload, "action"),
 		fleet_json_string(payload, "appId"), fleet_json_string(payload, "actor"));
+	FLEET_FAILPOINT("command.accepted");
 	send_accepted(h, peer_id, id);
 	enqueue(h, payload, false);
 	pump(h);

@@ -8,6 +8,7 @@
 #include "agent/host/extract_reader.h"
 #include "agent/unpack/wire.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/limits.h"
 
 #define SPACE_EVERY  (INT64_C(8) * 1024 * 1024) /* bytes between two looks at the room that is left */
@@ -344,6 +345,8 @@ static int take_one(struct unpacking *u, struct fleet_error *err)
 	if (head.kind == EXTRACT_ERROR)
 		return tell_damage(name, err);
 	tell_progress(u, head.packed);
+	if (FLEET_FAILS("unpack.entry"))
+		return cannot(err, -errno, name);
 	return take_entry(u, &head, name, link, err);
 }
 

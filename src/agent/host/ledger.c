@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include "agent/host/ledger_record.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"
 #include "fleet/log.h"
@@ -115,9 +116,11 @@ static int append_both(struct ledger *l, struct json_object *first, struct json_
 	if (first_len > LEDGER_LINE_MAX || lines.len - first_len > LEDGER_LINE_MAX)
 		return fleet_error_set(
 			err, -E2BIG, "a record of %zu bytes is too long for the ledger", lines.len);
-	r = write_fully(l->fd, lines.data, lines.len, at);
-	if (r >= 0 && sync && fdatasync(l->fd) < 0)
+	r = FLEET_FAILS("ledger.write") ? -errno : write_fully(l->fd, lines.data, lines.len, at);
+	if (r >= 0 && sync && (FLEET_FAILS("ledger.sync") || fdatasync(l->fd) < 0))
 		r = -errno;
+	if (r >= 0)
+		FLEET_FAILPOINT("ledger.written");
 	if (r < 0)
 		(void)fleet_error_errno(err, r, "cannot write the ledger %s", l->path);
 	if (r >= 0)
@@ -480,6 +483,7 @@ static int rewrite(struct ledger *l, struct fleet_error *err)
 		r = fleet_file_write_durable(l->path, text.data, text.len, 0600, err);
 	if (r < 0)
 		return r;
+	FLEET_FAILPOINT("ledger.rewritten");
 	r = ledger_open(l->path, &fresh, err);
 	if (r < 0) {
 		l->broken = true; /* our descriptor is of the file that was replaced */

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/ids.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
@@ -163,6 +164,7 @@ int op_begin_event(
 	int r;
 
 	op_end_step(op, true, NULL);
+	FLEET_FAILPOINT("op.begin");
 	fleet_json_add_string(message, "k", "begin");
 	fleet_json_add_string(message, "step", step);
 	fleet_json_add_string(message, "event", event);
@@ -182,6 +184,7 @@ int op_begin_event(
 	json_object_array_add(steps, op->step);
 	if (op_step_hook)
 		op_step_hook(step);
+	FLEET_FAILPOINT("op.begun");
 	return 0;
 }
 
@@ -422,5 +425,6 @@ int op_run(const struct op_env *env, int fd, const struct op_order *order)
 	fleet_redact_done(&op.secrets);
 	fleet_json_add_string(message, "k", "result");
 	fleet_json_add(message, "result", json_object_get(result));
+	FLEET_FAILPOINT("op.result");
 	return op_send(fd, message);
 }

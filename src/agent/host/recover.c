@@ -6,6 +6,7 @@
 #include "agent/host/push.h"
 #include "driver/settings.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/log.h"
 
 static const char *step_name(struct json_object *step)
@@ -240,6 +241,7 @@ void op_recover(struct op *op)
 {
 	log_info("taking up command %s, which was interrupted at step %s", op->command_id,
 		step_name(op->last_step));
+	FLEET_FAILPOINT("recover.begin");
 	if (op->action == FLEET_ACTION_PUSH_CONFIG) {
 		recover_push(op);
 	} else if (op->action == FLEET_ACTION_UPDATE_APP || op->action == FLEET_ACTION_ROLLBACK_APP) {

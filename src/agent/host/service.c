@@ -1,6 +1,7 @@
 #include "agent/host/service.h"
 #include <time.h>
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
@@ -144,7 +145,9 @@ int service_do(struct op *op, const struct app *app, enum driver_verb verb, stru
 		return r;
 	call.progress = tell_progress;
 	call.arg = op;
-	r = driver_service_do(&call, verb, err);
+	r = FLEET_FAILS("service.do") ? fleet_error_errno(err, -errno, "the driver call failed")
+				      : driver_service_do(&call, verb, err);
+	FLEET_FAILPOINT("service.done");
 	if (r == -ETIMEDOUT || r == -EFAULT || r == -ENODATA)
 		wait_until_at_rest(op, app);
 	return r;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include "agent/host/beneath.h"
 #include "agent/host/extract.h"
+#include "fleet/failpoint.h"
 #include "fleet/limits.h"
 
 #define RELEASE_SUFFIX ".release"
@@ -157,7 +158,7 @@ static int make_way(int to_fd, int from_fd, const char *path)
 		parent = beneath_open_parent(to_fd, dir, &name);
 		if (parent < 0)
 			return parent;
-		if (mkdirat(parent, name, 0700) == 0) {
+		if (!FLEET_FAILS("moves.mkdir") && mkdirat(parent, name, 0700) == 0) {
 			fd = beneath_open(parent, name, O_RDONLY | O_DIRECTORY);
 			extract_owner_find(from_fd, dir, &owner);
 			owner.mask = 0777;
@@ -193,7 +194,7 @@ static int set_aside(int parent, const char *name)
 	if (r < 0)
 		return r;
 	tree_at_step("aside");
-	return renameat(parent, name, parent, aside) < 0 ? -errno : 0;
+	return FLEET_FAILS("moves.aside") || renameat(parent, name, parent, aside) < 0 ? -errno : 0;
 }
 
 static int move_one(int from_fd, int to_fd, const char *path)
@@ -214,8 +215,9 @@ static int move_one(int from_fd, int to_fd, const char *path)
 	if (r < 0)
 		return r;
 	tree_at_step("move");
-	if (renameat(from, name, to, name) < 0)
+	if (FLEET_FAILS("moves.rename") || renameat(from, name, to, name) < 0)
 		return -errno;
+	FLEET_FAILPOINT("moves.renamed");
 	r = beneath_sync(to); /* first where it is now: whatever is lost, it is in one of the two */
 	return r < 0 ? r : beneath_sync(from);
 }

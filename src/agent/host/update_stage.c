@@ -9,6 +9,7 @@
 #include "agent/host/update.h"
 #include "agent/host/version.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
@@ -58,7 +59,9 @@ static int open_staging(struct op *op, int64_t bytes, int *ret_fd, struct fleet_
 	if (r < 0)
 		return r;
 	(void)unlink(path); /* of an attempt that was cut off */
-	*ret_fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	*ret_fd = FLEET_FAILS("stage.open")
+			  ? -1
+			  : open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return *ret_fd < 0 ? fleet_error_errno(err, -errno, "cannot write %s", path) : 0;
 }
 
@@ -95,7 +98,7 @@ static int copy_hashed(struct op *op, int from, int64_t bytes, struct staged *s,
 		if (n == 0)
 			return fleet_error_set(err, -EIO, "the artifact became shorter while it was read");
 		hash_stream_add(hash, block, (size_t)n);
-		r = write_all(s->fd, block, (size_t)n);
+		r = FLEET_FAILS("stage.write") ? -errno : write_all(s->fd, block, (size_t)n);
 		if (r < 0)
 			return fleet_error_errno(err, r, "cannot write the artifact's copy");
 		s->bytes += n;
@@ -164,7 +167,7 @@ static int make_unpack(struct update *u, int *ret_fd, struct fleet_error *err)
 
 	if (r < 0)
 		return r;
-	if (mkdirat(u->tree.work_fd, TREE_UNPACK, 0700) < 0)
+	if (FLEET_FAILS("unpack.mkdir") || mkdirat(u->tree.work_fd, TREE_UNPACK, 0700) < 0)
 		return fleet_error_errno(err, -errno, "cannot make a directory beside %s", u->tree.path);
 	*ret_fd = beneath_open(u->tree.work_fd, TREE_UNPACK, O_RDONLY | O_DIRECTORY);
 	return *ret_fd < 0
@@ -236,14 +239,16 @@ static int unpack_directory(struct update *u, const struct staged *s, struct fle
 	root_fd = beneath_open(u->tree.work_fd, root, O_RDONLY | O_DIRECTORY);
 	if (root_fd < 0)
 		return fleet_error_errno(err, root_fd, "cannot open the unpacked release");
-	r = extract_dress(root_fd, old_fd, err);
+	r = FLEET_FAILS("unpack.dress") ? fleet_error_errno(err, -errno, "cannot dress the unpacked release")
+					: extract_dress(root_fd, old_fd, err);
 	if (r < 0)
 		return r;
 	tree_at_step("unpacked");
-	if (syncfs(root_fd) < 0)
+	if (FLEET_FAILS("unpack.sync") || syncfs(root_fd) < 0)
 		return fleet_error_errno(err, -errno, "cannot sync the unpacked release");
-	if (renameat(u->tree.work_fd, root, u->tree.work_fd, TREE_NEW) < 0)
+	if (FLEET_FAILS("unpack.rename") || renameat(u->tree.work_fd, root, u->tree.work_fd, TREE_NEW) < 0)
 		return fleet_error_errno(err, -errno, "cannot move the unpacked release");
+	FLEET_FAILPOINT("unpack.renamed");
 	r = beneath_sync(u->tree.work_fd);
 	return r < 0 ? fleet_error_errno(err, r, "cannot sync the unpacked release") : 0;
 }
@@ -336,7 +341,8 @@ static int unpack_file(struct update *u, const struct staged *s, struct fleet_er
 	out = openat(u->tree.work_fd, TREE_NEW, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (out < 0)
 		return fleet_error_errno(err, -errno, "cannot write the release beside %s", u->tree.path);
-	r = copy_plain(program >= 0 ? program : s->fd, out, err);
+	r = FLEET_FAILS("unpack.copy") ? fleet_error_errno(err, -errno, "cannot write the release")
+				       : copy_plain(program >= 0 ? program : s->fd, out, err);
 	if (r < 0)
 		return r;
 	extract_owner_find(old_fd, "", &owner);
@@ -344,7 +350,7 @@ static int unpack_file(struct update *u, const struct staged *s, struct fleet_er
 	r = extract_owner_apply(out, &owner, st.st_mode);
 	extract_owner_done(&owner);
 	if (r >= 0)
-		r = fsync(out) < 0 ? -errno : beneath_sync(u->tree.work_fd);
+		r = FLEET_FAILS("unpack.copied") || fsync(out) < 0 ? -errno : beneath_sync(u->tree.work_fd);
 	if (r < 0)
 		return fleet_error_errno(err, r, "cannot finish the release beside %s", u->tree.path);
 	return tree_hash_file(&u->tree, TREE_NEW, u->sha256, err);
@@ -466,6 +472,7 @@ int update_stage(struct update *u)
 		r = unpack_step(u, &s, &err);
 	if (s.fd >= 0)
 		(void)close(s.fd); /* a copy that is removed now */
+	FLEET_FAILPOINT("stage.over");
 	update_clean(u);
 	return r;
 }

@@ -5,6 +5,7 @@
 #include "agent/host/extract.h"
 #include "agent/host/hash_stream.h"
 #include "fleet/clock.h"
+#include "fleet/failpoint.h"
 #include "fleet/file.h"
 #include "fleet/limits.h"
 #include "fleet/log.h"
@@ -162,7 +163,7 @@ static int write_json(int dir_fd, const char *name, struct json_object *json, mo
 		return -errno;
 	if (write(fd, text, len) != (ssize_t)len)
 		return -EIO;
-	if (fchmod(fd, mode) < 0 || fsync(fd) < 0)
+	if (fchmod(fd, mode) < 0 || FLEET_FAILS("tree.note") || fsync(fd) < 0)
 		return -errno;
 	return beneath_sync(dir_fd);
 }
@@ -230,7 +231,7 @@ int tree_note_previous(const struct tree *t, const char *version, const char *id
 
 static int sync_both(const struct tree *t, struct fleet_error *err)
 {
-	int r = beneath_sync(t->parent_fd);
+	int r = FLEET_FAILS("tree.sync") ? -errno : beneath_sync(t->parent_fd);
 
 	if (r >= 0)
 		r = beneath_sync(t->work_fd);
@@ -241,6 +242,8 @@ static int move(const struct tree *t, int from_fd, const char *from, int to_fd, 
 	struct fleet_error *err)
 {
 	tree_at_step("exchange-part");
+	if (FLEET_FAILS("tree.move"))
+		return fleet_error_errno(err, -errno, "cannot move %s (%s to %s)", t->path, from, to);
 	if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) < 0 &&
 		!((errno == EINVAL || errno == ENOSYS) &&
 			faccessat(to_fd, to, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
@@ -263,8 +266,10 @@ int tree_exchange(const struct tree *t, struct fleet_error *err)
 	int r;
 
 	tree_at_step("exchange");
-	if (renameat2(t->parent_fd, t->name, t->work_fd, TREE_NEW, RENAME_EXCHANGE) == 0) {
+	if (!FLEET_FAILS("tree.exchange") &&
+		renameat2(t->parent_fd, t->name, t->work_fd, TREE_NEW, RENAME_EXCHANGE) == 0) {
 		tree_at_step("exchanged");
+		FLEET_FAILPOINT("tree.exchanged");
 		return sync_both(t, err);
 	}
 	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP && errno != EXDEV)
@@ -297,7 +302,7 @@ int tree_remove(const struct tree *t, const char *in_work, struct fleet_error *e
 	if (!tree_exists(t, in_work))
 		return 0;
 	tree_at_step("remove");
-	r = beneath_remove(t->work_fd, in_work);
+	r = FLEET_FAILS("tree.remove") ? -errno : beneath_remove(t->work_fd, in_work);
 	return r < 0 ? fleet_error_errno(err, r, "cannot remove '%s' beside %s", in_work, t->path) : 0;
 }
 
@@ -311,7 +316,7 @@ int tree_keep(const struct tree *t, const char *from, const char *to, struct fle
 	if (r < 0)
 		return r;
 	tree_at_step("keep");
-	if (renameat(t->work_fd, from, t->work_fd, to) < 0)
+	if (FLEET_FAILS("tree.keep") || renameat(t->work_fd, from, t->work_fd, to) < 0)
 		return fleet_error_errno(err, -errno, "cannot keep '%s' beside %s", from, t->path);
 	return sync_both(t, err);
 }
