@@ -28,21 +28,32 @@ static void send_result(int64_t position, const char *id FLEET_UNUSED, const cha
 	send_row(o, position, text, &o->sent_result, &o->results_out);
 }
 
+/* Those before which everything is told that happened before them. */
+static int send_results(struct outbox *o, struct fleet_error *err)
+{
+	int64_t acked = spool_acked_seq(o->spool), told = o->sent_event > acked ? o->sent_event : acked;
+
+	if (o->stuck || o->results_out >= OUTBOX_WINDOW)
+		return 0;
+	return spool_each_result(
+		o->spool, o->sent_result, told, OUTBOX_WINDOW - o->results_out, send_result, o, err);
+}
+
 void outbox_kick(struct outbox *o)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = 0;
+	int r;
 
 	if (!o->open)
 		return;
 	o->stuck = false;
-	/* Results first: somebody waits for them. */
-	if (o->results_out < OUTBOX_WINDOW)
-		r = spool_each_result(
-			o->spool, o->sent_result, OUTBOX_WINDOW - o->results_out, send_result, o, &err);
-	if (r >= 0 && o->events_out < OUTBOX_WINDOW)
+	/* Results as early as their order allows: somebody waits for them. */
+	r = send_results(o, &err);
+	if (r >= 0 && !o->stuck && o->events_out < OUTBOX_WINDOW)
 		r = spool_each_event(
 			o->spool, o->sent_event, OUTBOX_WINDOW - o->events_out, send_event, o, &err);
+	if (r >= 0)
+		r = send_results(o, &err);
 	if (r < 0)
 		log_error("cannot read what waits for the console: %s", err.message);
 }

@@ -126,11 +126,12 @@ int spool_add_result(struct spool *s, struct json_object *message, struct fleet_
 	if ((r = fleet_db_begin(s->db, err)) < 0)
 		return r;
 	if (is_new) {
-		sqlite3_stmt *st =
-			fleet_db_statement(s->db, "INSERT INTO result (command_id, text) VALUES (?1, ?2)");
+		sqlite3_stmt *st = fleet_db_statement(
+			s->db, "INSERT INTO result (command_id, text, after_seq) VALUES (?1, ?2, ?3)");
 
 		fleet_db_bind_text(st, 1, id);
 		fleet_db_bind_text(st, 2, fleet_json_text(message, NULL));
+		fleet_db_bind_int(st, 3, s->next_seq - 1);
 		r = fleet_db_run(s->db, st, err);
 	}
 	if (r >= 0)
@@ -255,8 +256,11 @@ static int renumber(struct spool *s, const char *id, struct fleet_error *err)
 	/* By way of negative numbers: each row's new number may still be another's old one. */
 	fleet_db_bind_int(st, 1, s->acked_seq);
 	if ((r = fleet_db_run(s->db, st, err)) < 0 ||
-		(r = fleet_db_exec(s->db, "UPDATE event SET seq = -seq", err)) < 0 ||
-		(r = spool_set_meta(s, "spoolId", id, err)) < 0)
+		(r = fleet_db_exec(s->db, "UPDATE event SET seq = -seq", err)) < 0)
+		return r;
+	st = fleet_db_statement(s->db, "UPDATE result SET after_seq = max(after_seq - ?1, 0)");
+	fleet_db_bind_int(st, 1, s->acked_seq);
+	if ((r = fleet_db_run(s->db, st, err)) < 0 || (r = spool_set_meta(s, "spoolId", id, err)) < 0)
 		return r;
 	return spool_set_meta_int(s, "nextSeq", s->events + 1, err);
 }
@@ -309,15 +313,16 @@ int spool_each_event(
 	return r < 0 ? r : count;
 }
 
-int spool_each_result(
-	struct spool *s, int64_t after, int limit, spool_row_fn *row, void *arg, struct fleet_error *err)
+int spool_each_result(struct spool *s, int64_t after, int64_t told_seq, int limit, spool_row_fn *row,
+	void *arg, struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(s->db, "SELECT n, command_id, text FROM result WHERE n > ?1 "
-						     "ORDER BY n LIMIT ?2");
+	sqlite3_stmt *st = fleet_db_statement(s->db, "SELECT n, command_id, text FROM result "
+						     "WHERE n > ?1 AND after_seq <= ?3 ORDER BY n LIMIT ?2");
 	int count = 0, r;
 
 	fleet_db_bind_int(st, 1, after);
 	fleet_db_bind_int(st, 2, limit);
+	fleet_db_bind_int(st, 3, told_seq);
 	while ((r = fleet_db_step(s->db, st, err)) > 0) {
 		row(sqlite3_column_int64(st, 0), fleet_db_column_text(st, 1), fleet_db_column_text(st, 2),
 			arg);

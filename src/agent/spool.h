@@ -59,9 +59,10 @@ int64_t spool_last_seq(const struct spool *s); /* the highest ever given out */
 /* The first `limit` events with seq > after, in order; the number found, or negative. position is the seq. */
 int spool_each_event(struct spool *s, int64_t after, int limit, spool_row_fn *row, void *arg,
 	struct fleet_error *err) FLEET_MUST_CHECK;
-/* Likewise results in order of arrival; position counts arrivals. */
-int spool_each_result(struct spool *s, int64_t after, int limit, spool_row_fn *row, void *arg,
-	struct fleet_error *err) FLEET_MUST_CHECK;
+/* Likewise results in order of arrival, but only those that came after no event past told_seq: the audit log
+ * tells what led to an end before that end. position counts arrivals. */
+int spool_each_result(struct spool *s, int64_t after, int64_t told_seq, int limit, spool_row_fn *row,
+	void *arg, struct fleet_error *err) FLEET_MUST_CHECK;
 int64_t spool_events(const struct spool *s);    /* waiting */
 int64_t spool_results(const struct spool *s);   /* waiting */
 int64_t spool_acked_seq(const struct spool *s); /* events up to it have left */

@@ -10,6 +10,8 @@ static const char *const migrations[] = {
 	"TEXT NOT NULL);"
 	"CREATE TABLE running (command_id TEXT PRIMARY KEY) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES ('nextSeq', '1');",
+	/* the newest event that was there before it */
+	"ALTER TABLE result ADD COLUMN after_seq INTEGER NOT NULL DEFAULT 0;",
 };
 
 int spool_set_meta(struct spool *s, const char *key, const char *value, struct fleet_error *err)

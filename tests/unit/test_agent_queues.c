@@ -255,6 +255,31 @@ static void test_sends_again_after_reconnect(void)
 	end_spool(s);
 }
 
+static void test_an_end_is_told_after_what_led_to_it(void)
+{
+	struct spool *s = fresh_spool();
+	struct outbox o = {.spool = s, .send = send_text};
+	struct fleet_uuid a = fleet_uuid_new(), b = fleet_uuid_new();
+
+	add_result(s, a.text);
+	add_events(s, OUTBOX_WINDOW + 3);
+	add_result(s, b.text);
+	add_events(s, 2);
+	outbox_open(&o); /* one event is left for later, and with it the end that came after it */
+	CU_ASSERT(wire.results == 1 && wire.last_seq == OUTBOX_WINDOW);
+	CU_ASSERT_EQUAL(outbox_ack(&o, 2, NULL, NULL, NULL), 0);
+	CU_ASSERT(wire.results == 1 && wire.last_seq == OUTBOX_WINDOW + 2);
+	CU_ASSERT_EQUAL(outbox_ack(&o, 3, NULL, NULL, NULL), 0);
+	CU_ASSERT(wire.results == 2 && wire.last_seq == OUTBOX_WINDOW + 3);
+	outbox_close(&o);
+	CU_ASSERT_EQUAL(spool_renew(s, NULL), 0); /* other numbers, the same order */
+	memset(&wire, 0, sizeof(wire));
+	wire.refuse_after = -1;
+	outbox_open(&o);
+	CU_ASSERT(wire.results == 2 && wire.last_seq == OUTBOX_WINDOW && !wire.out_of_order);
+	end_spool(s);
+}
+
 static void test_goes_on_where_the_wire_stuck(void)
 {
 	struct spool *s = fresh_spool();
@@ -281,6 +306,7 @@ static const struct unit_test pending_tests[] = {
 static const struct unit_test outbox_tests[] = {
 	UNIT_TEST(test_sends_in_windows),
 	UNIT_TEST(test_sends_again_after_reconnect),
+	UNIT_TEST(test_an_end_is_told_after_what_led_to_it),
 	UNIT_TEST(test_goes_on_where_the_wire_stuck),
 	{0},
 };

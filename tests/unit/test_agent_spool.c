@@ -123,7 +123,7 @@ static struct seen see_results(struct spool *s)
 {
 	struct seen seen = {0};
 
-	CU_ASSERT_EQUAL(spool_each_result(s, 0, 1000, see, &seen, NULL), seen.count);
+	CU_ASSERT_EQUAL(spool_each_result(s, 0, INT64_MAX, 1000, see, &seen, NULL), seen.count);
 	CU_ASSERT_FALSE(seen.invalid);
 	return seen;
 }

@@ -186,6 +186,44 @@ static void test_events_are_told_in_order_until_stored(void)
 	place_done(&p);
 }
 
+/* An event that led to an end is told before it: from the running host, from the file, and after compaction.
+ */
+static void test_ends_are_told_after_their_events(void)
+{
+	struct place p;
+	_cleanup_json_ struct json_object *done = command(1000), *payload = command(2000);
+	_cleanup_json_ struct json_object *event = json_object_new_object();
+	const char *event_id;
+	struct ledger *l;
+
+	place_init(&p);
+	l = open_ledger(&p);
+	fleet_json_add_string(event, "eventId", fleet_uuid_new().text);
+	event_id = fleet_json_string(event, "eventId");
+	CU_ASSERT_EQUAL(ledger_accept(l, done, NULL), 0);
+	end(l, id_of(done), "x");
+	CU_ASSERT_EQUAL(ledger_stored(l, id_of(done), NULL), 0);
+	CU_ASSERT_EQUAL(ledger_accept(l, payload, NULL), 0);
+	CU_ASSERT_EQUAL(ledger_step_event(l, id_of(payload), "prepare", NULL, event, NULL), 0);
+	end(l, id_of(payload), "fine");
+	for (int round = 0; round < 3; round++) {
+		CU_ASSERT_STRING_EQUAL(ledger_next_untold(l)->id, event_id);
+		CU_ASSERT_STRING_EQUAL(ledger_next_untold(l)->id, id_of(payload));
+		CU_ASSERT_PTR_NULL(ledger_next_untold(l));
+		ledger_untell(l, NULL);
+		if (round == 1) {
+			ledger_set_keep(l, 0);
+			CU_ASSERT_EQUAL(ledger_compact(l, NULL), 0);
+			CU_ASSERT_PTR_NULL(ledger_find(l, id_of(done)));
+			continue;
+		}
+		ledger_close(l);
+		l = open_ledger(&p);
+	}
+	ledger_close(l);
+	place_done(&p);
+}
+
 static void write_file(const char *path, const char *data, size_t len)
 {
 	CU_ASSERT_EQUAL_FATAL(fleet_file_write_durable(path, data, len, 0600, NULL), 0);
@@ -363,9 +401,9 @@ int main(void)
 	static const struct unit_test tests[] = {UNIT_TEST(test_replays_a_life),
 		UNIT_TEST(test_values_are_forgotten_at_the_end),
 		UNIT_TEST(test_events_are_told_in_order_until_stored),
-		UNIT_TEST(test_torn_tail_at_every_byte), UNIT_TEST(test_damage_within_raises_the_floor),
-		UNIT_TEST(test_compaction_keeps_what_counts), UNIT_TEST(test_full_disk_takes_nothing_half),
-		{0}};
+		UNIT_TEST(test_ends_are_told_after_their_events), UNIT_TEST(test_torn_tail_at_every_byte),
+		UNIT_TEST(test_damage_within_raises_the_floor), UNIT_TEST(test_compaction_keeps_what_counts),
+		UNIT_TEST(test_full_disk_takes_nothing_half), {0}};
 
 	return unit_run((const struct unit_suite[]){{"host ledger", tests}, {0}});
 }

@@ -56,15 +56,18 @@ size_t ledger_open_commands(const struct ledger *l)
 
 const struct ledger_entry *ledger_next_untold(struct ledger *l)
 {
+	struct ledger_entry *next = NULL;
+
+	/* a command's entry is older than those of its events, its end is not */
 	for (size_t i = 0; i < l->count; i++) {
 		struct ledger_entry *e = &l->entries[i];
 
-		if (e->state == LEDGER_ENDED && !e->stored && !e->told) {
-			e->told = true;
-			return e;
-		}
+		if (e->state == LEDGER_ENDED && !e->stored && !e->told && (!next || e->end_at < next->end_at))
+			next = e;
 	}
-	return NULL;
+	if (next)
+		next->told = true;
+	return next;
 }
 
 void ledger_untell(struct ledger *l, const char *id)
@@ -440,6 +443,30 @@ static int oldest_first(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static off_t place_of(const struct ledger_entry *e)
+{
+	return e->state == LEDGER_ENDED ? e->end_at : e->payload_at;
+}
+
+static int first_in_file(const void *a, const void *b)
+{
+	off_t x = place_of(*(const struct ledger_entry *const *)a);
+	off_t y = place_of(*(const struct ledger_entry *const *)b);
+
+	return (x > y) - (x < y);
+}
+
+/* In the order in which they came or ended, so that outcomes go on being told in that order; owned. */
+static const struct ledger_entry **in_order(const struct ledger *l)
+{
+	const struct ledger_entry **list = xcalloc(l->count + 1, sizeof(*list));
+
+	for (size_t i = 0; i < l->count; i++)
+		list[i] = &l->entries[i];
+	qsort(list, l->count, sizeof(*list), first_in_file);
+	return list;
+}
+
 /* The newest time of issue among the finished and stored commands past the bound, which are forgotten; 0:
  * none are. */
 static int64_t prune_until_ms(const struct ledger *l)
@@ -464,6 +491,7 @@ static int rewrite(struct ledger *l, struct fleet_error *err)
 	_cleanup_buffer_ struct fleet_buffer text = FLEET_BUFFER_INIT;
 	_cleanup_json_ struct json_object *header = json_object_new_object();
 	_cleanup_(ledger_closep) struct ledger *fresh = NULL;
+	_cleanup_free_ const struct ledger_entry **entries = in_order(l);
 	struct ledger swap;
 	int64_t until = prune_until_ms(l);
 	int r = 0;
@@ -473,7 +501,7 @@ static int rewrite(struct ledger *l, struct fleet_error *err)
 	fleet_json_add_int(header, "floor", until > l->floor_ms ? until : l->floor_ms);
 	ledger_format_line(header, &text);
 	for (size_t i = 0; r >= 0 && i < l->count; i++) {
-		const struct ledger_entry *e = &l->entries[i];
+		const struct ledger_entry *e = entries[i];
 		bool finished = !e->is_event && e->state == LEDGER_ENDED && e->stored;
 
 		if (!finished || e->issued_ms > until)
