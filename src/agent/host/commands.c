@@ -434,7 +434,8 @@ static void start_one(struct host *h, const char *queued_id)
 		queue_remove(&h->queue, id);
 		fail_command(
 			h, payload, "expired", "expired while it waited on the server; nothing was done");
-	} else if (e->recoveries >= HOST_RECOVERIES_MAX) {
+	} else if (e->recoveries >= HOST_RECOVERIES_MAX ||
+		   e->recoveries + e->recoveries_before >= HOST_RECOVERIES_ALL_MAX) {
 		queue_remove(&h->queue, id);
 		fail_command(h, payload, "interrupted",
 			"interrupted, and each attempt to find out how far it got was interrupted too; look "

@@ -21,7 +21,12 @@
 #define HOST_OPERATIONS_MAX 16   /* at a time */
 #define HOST_QUERIES_MAX    16   /* at a time */
 #define HOST_QUERY_MS       8000 /* the console waits a little longer */
-#define HOST_RECOVERIES_MAX 3    /* of one command, then it is told that nothing could be found out */
+/* Recoveries of one command that end without a result, before it is told that nothing could be found out: in
+ * one life of this host, and in all. A host that dies takes its recoveries with it, and they are not to
+ * blame.
+ */
+#define HOST_RECOVERIES_MAX     3
+#define HOST_RECOVERIES_ALL_MAX 30
 
 struct peer;
 struct operation;

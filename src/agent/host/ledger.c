@@ -209,6 +209,10 @@ int ledger_open(const char *path, struct ledger **ret, struct fleet_error *err)
 		r = sync_directory(path, err);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < l->count; i++) {
+		l->entries[i].recoveries_before = l->entries[i].recoveries;
+		l->entries[i].recoveries = 0;
+	}
 	l->compacted_size = l->size;
 	ledger_forget_orphans(l);
 	*ret = TAKE_PTR(l);
@@ -409,7 +413,7 @@ static int copy_finished(const struct ledger *l, const struct ledger_entry *e, s
  * it. */
 static void copy_recoveries(const struct ledger_entry *e, struct fleet_buffer *out)
 {
-	for (unsigned i = 0; i < e->recoveries; i++) {
+	for (unsigned i = 0; i < e->recoveries + e->recoveries_before; i++) {
 		_cleanup_json_ struct json_object *record = record_new("step", e->id);
 
 		fleet_json_add_string(record, "step", "recover");
@@ -520,8 +524,11 @@ static int rewrite(struct ledger *l, struct fleet_error *err)
 	for (size_t i = 0; i < fresh->count; i++) { /* what the file does not say */
 		const struct ledger_entry *old = ledger_find(l, fresh->entries[i].id);
 
-		if (old)
+		if (old) {
+			fresh->entries[i].recoveries = old->recoveries;
+			fresh->entries[i].recoveries_before = old->recoveries_before;
 			fresh->entries[i].told = old->told;
+		}
 	}
 	fresh->keep = l->keep;
 	swap = *l;

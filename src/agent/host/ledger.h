@@ -26,7 +26,8 @@ struct ledger_entry {
 	bool is_event, stored;
 	bool told; /* in memory only: sent over the connection that hears outcomes now */
 	enum ledger_state state;
-	unsigned recoveries; /* times that a recovery of it began */
+	/* times that a recovery of it began: since this ledger was opened, and before */
+	unsigned recoveries, recoveries_before;
 	int64_t issued_ms;
 	off_t payload_at, end_at; /* of the accept record and the end (or event, or done) record; -1: none */
 	/* of the newest step record that says what undoing takes ("write" of a push; "stop", "swap" of an
