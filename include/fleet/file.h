@@ -7,8 +7,8 @@
 
 /* Reads a regular file of at most max bytes. *ret_data is owned by the caller, NUL-terminated.
  * -EFBIG past the bound, -EINVAL not a regular file, else what open/read said. */
-int fleet_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len, struct fleet_error *err)
-	FLEET_MUST_CHECK;
+int fleet_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 /* The same from a descriptor (borrowed), from its start. name: for the message. */
 int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
 	struct fleet_error *err) FLEET_MUST_CHECK;
@@ -16,6 +16,9 @@ int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, si
  * directory. */
 int fleet_file_write_durable(const char *path, const void *data, size_t len, mode_t mode,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+/* Removes what such writes, cut off by a crash, left in this directory: of the file with this name, or (NULL)
+ * of any. Only while nobody writes it. */
+void fleet_file_clean_partial(const char *dir, const char *name);
 /* mkdir -p; existing directories are left as they are, new ones get mode. */
 int fleet_mkdir_parents(const char *path, mode_t mode, struct fleet_error *err) FLEET_MUST_CHECK;
 /* The directory that holds this program's file (from /proc/self/exe), owned by the caller. */

@@ -66,6 +66,8 @@ int fleet_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 	return fleet_file_read_fd(fd, path, max, ret_data, ret_len, err);
 }
 
+#define PARTIAL ".partial-" /* in the names of files that are not whole yet */
+
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {
@@ -105,7 +107,7 @@ static int sync_directory_of(const char *path)
 int fleet_file_write_durable(
 	const char *path, const void *data, size_t len, mode_t mode, struct fleet_error *err)
 {
-	_cleanup_free_ char *temp = xasprintf("%s.XXXXXX", path);
+	_cleanup_free_ char *temp = xasprintf("%s" PARTIAL "XXXXXX", path);
 	_cleanup_close_ int fd = mkostemp(temp, O_CLOEXEC);
 	int r;
 
@@ -125,6 +127,20 @@ int fleet_file_write_durable(
 	if (r < 0)
 		return fleet_error_errno(err, r, "wrote %s, but cannot make that last", path);
 	return 0;
+}
+
+void fleet_file_clean_partial(const char *dir_path, const char *name)
+{
+	_cleanup_closedir_ DIR *dir = opendir(dir_path);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		const char *at = strstr(entry->d_name, PARTIAL);
+
+		if (at && (!name || (size_t)(at - entry->d_name) == strlen(name)) &&
+			(!name || str_starts(entry->d_name, name)))
+			(void)unlinkat(dirfd(dir), entry->d_name, 0); /* at worst it stays */
+	}
 }
 
 static int make_one(const char *path, mode_t mode)

@@ -110,6 +110,35 @@ static void test_mkdir_parents(void)
 	CU_ASSERT_TRUE(fleet_mkdir_parents(below, 0700, &err) < 0);
 }
 
+static void test_what_a_crash_left_goes(void)
+{
+	static const char *const names[] = {
+		"one.partial-abcdef", "other.partial-x1y2z3", "one", "ones.partial-abcdef"};
+	static const bool left[][4] = {{false, true, true, true}, {false, false, true, false}};
+	const char *const of[] = {"one", NULL};
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(names); i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", directory, names[i]);
+
+		CU_ASSERT_EQUAL(fleet_file_write_durable(path, "x", 1, 0600, &err), 0);
+	}
+	for (size_t round = 0; round < FLEET_ARRAY_LEN(of); round++) {
+		fleet_file_clean_partial(directory, of[round]);
+		for (size_t i = 0; i < FLEET_ARRAY_LEN(names); i++) {
+			_cleanup_free_ char *path = xasprintf("%s/%s", directory, names[i]);
+
+			CU_ASSERT_EQUAL(access(path, F_OK) == 0, left[round][i]);
+		}
+	}
+	fleet_file_clean_partial("/nonexistent", NULL);
+	{
+		_cleanup_free_ char *whole = in_directory("one");
+
+		CU_ASSERT_EQUAL(unlink(whole), 0);
+	}
+}
+
 static void test_program_dir(void)
 {
 	_cleanup_free_ char *dir = NULL;
@@ -123,7 +152,7 @@ static void test_program_dir(void)
 static const struct unit_test tests[] = {UNIT_TEST(test_write_then_read), UNIT_TEST(test_bound),
 	UNIT_TEST(test_no_regular_files), UNIT_TEST(test_files_that_say_size_zero),
 	UNIT_TEST(test_failed_write_leaves_the_old_file), UNIT_TEST(test_mkdir_parents),
-	UNIT_TEST(test_program_dir), {0}};
+	UNIT_TEST(test_what_a_crash_left_goes), UNIT_TEST(test_program_dir), {0}};
 
 int main(void)
 {

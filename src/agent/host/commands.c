@@ -4,6 +4,7 @@
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
 #include "fleet/failpoint.h"
+#include "fleet/file.h"
 #include "fleet/ids.h"
 #include "fleet/limits.h"
 
@@ -536,10 +537,12 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 
 /* ---- life ---- */
 
-/* Copies of artifacts: whoever made them is dead, and who takes up its work makes its own. */
+/* Copies of artifacts, and of files half kept: whoever made them is dead, and who takes up its work makes its
+ * own. */
 static void clean_staging(const struct host *h)
 {
-	_cleanup_free_ char *path = xasprintf("%s/staging", h->config->state_dir);
+	_cleanup_free_ char *path = xasprintf("%s/staging", h->config->state_dir),
+			    *before = xasprintf("%s/before", h->config->state_dir);
 	_cleanup_closedir_ DIR *dir = opendir(path);
 	const struct dirent *entry;
 
@@ -547,6 +550,7 @@ static void clean_staging(const struct host *h)
 		if (fleet_uuid_is_valid(entry->d_name) && unlinkat(dirfd(dir), entry->d_name, 0) < 0)
 			log_warn("cannot remove %s/%s: %m", path, entry->d_name);
 	}
+	fleet_file_clean_partial(before, NULL);
 }
 
 void commands_start(struct host *h)

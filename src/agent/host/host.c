@@ -162,8 +162,10 @@ static int prepare(struct host *h, struct fleet_error *err)
 	int r;
 
 	r = lock_state(h, err);
-	if (r >= 0)
-		r = ledger_open(path, &h->ledger, err);
+	if (r < 0)
+		return r;
+	fleet_file_clean_partial(h->config->state_dir, NULL);
+	r = ledger_open(path, &h->ledger, err);
 	if (r >= 0)
 		r = ledger_compact(h->ledger, err);
 	if (r >= 0)

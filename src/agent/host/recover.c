@@ -7,6 +7,7 @@
 #include "driver/settings.h"
 #include "fleet/clock.h"
 #include "fleet/failpoint.h"
+#include "fleet/file.h"
 #include "fleet/log.h"
 
 static const char *step_name(struct json_object *step)
@@ -207,11 +208,13 @@ static void recover_written(struct push *p, struct json_object *record)
 
 static void recover_push(struct op *op)
 {
+	_cleanup_free_ char *before_dir = xasprintf("%s/before", op->env->state_dir);
 	struct json_object *record = fleet_json_object(op->write_step, "data");
 	const char *name = fleet_json_string(record ? record : op->args, "file");
 	const struct app_file *file = app_find_file(op->app, name);
 	struct driver_status now;
 
+	fleet_file_clean_partial(before_dir, op->command_id);
 	if (!record) {
 		if (service_status(op, op->app, &now, NULL) == 0)
 			health_add_to_result(op, &now, service_is_good(&now));
