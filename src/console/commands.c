@@ -14,6 +14,7 @@ void commands_init(struct commands *commands, const struct commands_options *opt
 static void open_free(struct open_command *open)
 {
 	command_unref(open->command);
+	free(open->put_off);
 	free(open);
 }
 

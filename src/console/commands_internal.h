@@ -8,6 +8,7 @@ struct open_command {
 	bool busy;               /* the store is being told something that decides its state */
 	int64_t heard_ms;        /* wall: the server's last word about it */
 	int64_t retry_ms;        /* wall: not to be tried again before */
+	char *put_off; /* owned: why the server did not take it for now; NULL since it is sent again */
 };
 
 struct open_command *commands_find(const struct commands *commands, const char *id);

@@ -227,8 +227,15 @@ int commands_refused(
 	struct open_command *open;
 	int r = find_for_agent(commands, agent_id, id, &open);
 
-	if (r < 0 || !refusal_is_final(code) || open->busy || open->command->state != COMMAND_SENT)
+	if (r < 0 || open->busy || open->command->state != COMMAND_SENT)
 		return r;
+	if (str_equal(code, "busy")) {
+		free(open->put_off);
+		open->put_off = xstrdup(text);
+		open->retry_ms = fleet_clock_wall_ms() + COMMANDS_RETRY_MS;
+	}
+	if (!refusal_is_final(code))
+		return 0;
 	why = xasprintf("refused by %s: %s", agent_id, text);
 	result = json_object_new_object();
 	fleet_json_add_bool(result, "success", false);
@@ -292,6 +299,13 @@ static void tick_one(struct commands *commands, struct open_command *open, int64
 		commands_finish(commands, open, COMMAND_EXPIRED, NULL, why, NULL, NULL);
 	} else if (command->state == COMMAND_QUEUED) {
 		commands_dispatch(commands, open);
+	} else if (command->state == COMMAND_SENT && open->put_off && wall_ms >= command->expires_ms) {
+		why = xasprintf("%s did not take it before %s: %s", command->agent_id,
+			fleet_timestamp_format(command->expires_ms).text, open->put_off);
+		commands_finish(commands, open, COMMAND_EXPIRED, NULL, why, NULL, NULL);
+	} else if (command->state == COMMAND_SENT && open->put_off) {
+		free(TAKE_PTR(open->put_off));
+		commands_transmit(commands, command);
 	} else if (command_is_with_server(command) && wall_ms >= last_ms + COMMANDS_SILENCE_MS) {
 		why = xasprintf("%s was sent it, and has not said how it ended", command->agent_id);
 		commands_finish(commands, open, COMMAND_UNKNOWN, NULL, why, NULL, NULL);
