@@ -74,6 +74,7 @@ static void on_host_down(const char *why, void *arg)
 		a->host_was_lost = true;
 	}
 	a->described = false;
+	a->host_owes = false; /* a new connection hears all of it */
 	pending_host_lost(&a->pending);
 	heartbeat_host_lost(a->heartbeat, why);
 }
@@ -205,8 +206,9 @@ static int open_links(struct agent *a, const char *const *child_argv, struct fle
 	a->heartbeat = heartbeat_new(a->base, 0, &heartbeat_ops, a);
 	a->register_patience = evtimer_new(a->base, on_register_patience, a);
 	a->host_patience = evtimer_new(a->base, on_host_patience, a);
+	a->owed = evtimer_new(a->base, agent_ask_for_owed, a);
 	a->host = hostlink_new(a->base, &host, &host_events, a);
-	if (!a->heartbeat || !a->register_patience || !a->host_patience || !a->host ||
+	if (!a->heartbeat || !a->register_patience || !a->host_patience || !a->owed || !a->host ||
 		event_add(a->host_patience, &patience) < 0)
 		return fleet_error_set(err, -ENOMEM, "cannot set up the agent's timers");
 	return 0;
@@ -271,6 +273,8 @@ void agent_free(struct agent *a)
 		event_free(a->register_patience);
 	if (a->host_patience)
 		event_free(a->host_patience);
+	if (a->owed)
+		event_free(a->owed);
 	pending_done(&a->pending);
 	spool_close(a->spool);
 	agent_identity_done(&a->identity);

@@ -27,6 +27,7 @@ struct agent {
 	struct link *link;
 	struct event *host_patience; /* how long the first connection waits for the host's description */
 	struct event *register_patience;
+	struct event *owed; /* when the host is asked again for what found no room */
 
 	struct json_object *description; /* owned: the host's newest; NULL before the first */
 	bool described;                  /* on this connection to the host */
@@ -39,7 +40,9 @@ struct agent {
 	bool clock_known;
 	int64_t clock_offset_ms;
 	int64_t lost_events; /* of our own, for want of room; told when there is some */
-	bool host_owes;     /* results or events of the host that found no room: it is asked for them again */
+	/* Results or events of the host that found no room: it is asked for them again, and whatever it says
+	 * until then is among them, so that all come in their order. */
+	bool host_owes;
 	bool spool_failing; /* told once */
 	bool stopping;
 };
@@ -66,5 +69,6 @@ void agent_keep_event(struct agent *a, struct json_object *frame);
 void agent_keep_result(struct agent *a, struct json_object *frame);
 /* There may be room again. */
 void agent_spool_drained(struct agent *a);
+void agent_ask_for_owed(evutil_socket_t fd, short what, void *agent);
 
 #endif

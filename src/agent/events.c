@@ -5,12 +5,34 @@
 
 /* What sequence number and spoolId add to a stored text, with room to spare. */
 #define TEXT_MAX (FLEET_MESSAGE_MAX - 256)
+#define OWED_MS  2000 /* until the host is asked again; an ack that makes room does it sooner */
 
 static void tell_spool_trouble(struct agent *a, const struct fleet_error *err)
 {
 	if (!a->spool_failing)
 		log_error("cannot keep what the console must hear: %s", err->message);
 	a->spool_failing = true;
+}
+
+/* Neither kept nor said to be: the host has it, and all that comes after. */
+static void let_host_keep(struct agent *a, const struct fleet_error *err)
+{
+	const struct timeval wait = {.tv_sec = OWED_MS / 1000, .tv_usec = OWED_MS % 1000 * 1000};
+
+	a->host_owes = true;
+	if (event_add(a->owed, &wait) < 0)
+		log_error("cannot set a timer: what the host has to tell waits for the next connection");
+	tell_spool_trouble(a, err);
+}
+
+void agent_ask_for_owed(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, void *agent)
+{
+	struct agent *a = agent;
+
+	if (!a->host_owes)
+		return;
+	a->host_owes = false;
+	hostlink_hello(a->host);
 }
 
 /* The host's frame as a message to the console: the same fields under a type and an id of its own. ts stays:
@@ -91,15 +113,17 @@ void agent_keep_event(struct agent *a, struct json_object *frame)
 	_cleanup_json_ struct json_object *message = to_hub_message(FLEET_MESSAGE_AUDIT_EVENT, frame);
 	struct fleet_error err = FLEET_ERROR_INIT;
 
+	if (a->host_owes)
+		return;
 	/* Their values are ours to give; the stored text gets them when it is sent. */
 	json_object_object_del(message, "seq");
 	json_object_object_del(message, "spoolId");
 	shorten(message);
 	if (spool_add_event(a->spool, message, &err) < 0) {
-		a->host_owes = true;
-		tell_spool_trouble(a, &err);
+		let_host_keep(a, &err);
 		return;
 	}
+	agent_spool_drained(a);
 	FLEET_FAILPOINT("agent.event-kept");
 	say_stored(a, fleet_json_string(frame, "eventId"));
 	outbox_kick(&a->outbox);
@@ -113,12 +137,14 @@ void agent_keep_result(struct agent *a, struct json_object *frame)
 
 	pending_taken(&a->pending, id);
 	fetches_ended(a->fetches, id);
+	if (a->host_owes)
+		return;
 	shorten(message);
 	if (spool_add_result(a->spool, message, &err) < 0) {
-		a->host_owes = true;
-		tell_spool_trouble(a, &err);
+		let_host_keep(a, &err);
 		return;
 	}
+	agent_spool_drained(a);
 	FLEET_FAILPOINT("agent.result-kept");
 	log_info("command %s (%s of %s) %s", id, fleet_json_string(frame, "command"),
 		fleet_json_string(frame, "appId"),
@@ -143,8 +169,6 @@ void agent_spool_drained(struct agent *a)
 		if (a->lost_events > 0)
 			a->lost_events = lost;
 	}
-	if (a->host_owes && !a->spool_failing) {
-		a->host_owes = false;
-		hostlink_hello(a->host);
-	}
+	if (!a->spool_failing)
+		agent_ask_for_owed(-1, 0, a);
 }
