@@ -72,8 +72,9 @@ void update_go_on(struct update *u);
 /* The old version returns to its place, whatever of the new one is there, and runs again as it did. why: for
  * the message; code: errorCode. Ends in the result. */
 void update_roll_back(struct update *u, const char *code, const char *why);
-/* The version before is kept, or removed; nothing else is left beside the tree. */
-void update_keep(struct update *u);
+/* The version before is kept, or removed; nothing else is left beside the tree. NULL, or (owned) words for
+ * the result: there is none to go back to. */
+char *update_keep(struct update *u);
 
 /* ---- update_version.c ---- */
 /* -1, 0, 1 as a is older, the same or newer: numbers by value, a pre-release before its release. */

@@ -120,16 +120,17 @@ void update_roll_back(struct update *u, const char *code, const char *why)
 
 /* ---- the way forward ---- */
 
-void update_keep(struct update *u)
+char *update_keep(struct update *u)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
+	bool keep = u->op->app->keep_previous || u->back;
 	int r;
 
 	if (!tree_exists(&u->tree, TREE_NEW)) {
 		if (u->op->app->keep_previous)
-			return; /* it was all done before */
+			return NULL; /* it was all done before */
 		r = tree_remove(&u->tree, TREE_PREVIOUS, &err);
-	} else if (u->op->app->keep_previous || u->back) {
+	} else if (keep) {
 		r = tree_note_previous(&u->tree, u->from_version, u->op->command_id, &err);
 		if (r >= 0)
 			r = tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err);
@@ -138,8 +139,13 @@ void update_keep(struct update *u)
 		if (r >= 0)
 			r = tree_remove(&u->tree, TREE_PREVIOUS, &err);
 	}
-	if (r < 0)
-		log_warn("%s", err.message); /* the update holds; the next one clears it away */
+	if (r >= 0)
+		return NULL;
+	log_warn("%s", err.message); /* the update holds; the next one clears it away */
+	if (keep)
+		tree_forget_note(&u->tree);
+	return keep ? xasprintf("; the version before could not be kept for a rollback: %s", err.message)
+		    : NULL;
 }
 
 /* Is what runs now what was asked for? Where the app cannot tell, that is said. */
@@ -170,7 +176,7 @@ static bool check_version(struct update *u, char **ret_why)
 	return false;
 }
 
-static void succeed(struct update *u, const struct health_verdict *v)
+static void succeed(struct update *u, const struct health_verdict *v, const char *not_kept)
 {
 	const char *unsure = update_no_checksum(u) ? "; no checksum" : "";
 	_cleanup_free_ char *state = health_words(v);
@@ -178,8 +184,8 @@ static void succeed(struct update *u, const struct health_verdict *v)
 
 	if (u->apps[0].was_stopped) {
 		fleet_json_add_bool(u->op->result, "verified", false);
-		op_succeed(u->op, "%s is in place; the app was stopped and stays stopped: not verified%s",
-			update_version_name(u->to_version), unsure);
+		op_succeed(u->op, "%s is in place; the app was stopped and stays stopped: not verified%s%s",
+			update_version_name(u->to_version), unsure, not_kept ? not_kept : "");
 		return;
 	}
 	if (u->down_since_ms > 0 && v->good_at_ms > 0) {
@@ -192,7 +198,7 @@ static void succeed(struct update *u, const struct health_verdict *v)
 	if (v->status.pid > 0)
 		snprintf(pid, sizeof(pid), ", pid %d", v->status.pid);
 	fleet_json_add_bool(u->op->result, "verified", true);
-	op_succeed(u->op, "%s%s%s%s%s", state, pid, down, v->caveat, unsure);
+	op_succeed(u->op, "%s%s%s%s%s%s", state, pid, down, v->caveat, unsure, not_kept ? not_kept : "");
 }
 
 void update_go_on(struct update *u)
@@ -200,7 +206,7 @@ void update_go_on(struct update *u)
 	const struct update_app *failed = &u->apps[0];
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct health_verdict v = {.known = false};
-	_cleanup_free_ char *why = NULL;
+	_cleanup_free_ char *why = NULL, *not_kept = NULL;
 	int64_t since_ms = fleet_clock_wall_ms();
 	int r;
 
@@ -243,8 +249,8 @@ void update_go_on(struct update *u)
 		update_roll_back(u, "internal", err.message);
 		return;
 	}
-	update_keep(u);
-	succeed(u, &v);
+	not_kept = update_keep(u);
+	succeed(u, &v, not_kept);
 }
 
 /* Moves what is the app's own into the release, and the release into the app's place. */

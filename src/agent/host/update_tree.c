@@ -227,6 +227,12 @@ int tree_note_previous(const struct tree *t, const char *version, const char *id
 	return r < 0 ? fleet_error_errno(err, r, "cannot note which version is kept of %s", t->path) : 0;
 }
 
+void tree_forget_note(const struct tree *t)
+{
+	if (unlinkat(t->work_fd, NOTE_NAME, 0) < 0 && errno != ENOENT)
+		log_warn("cannot remove " NOTE_NAME " beside %s: %m", t->path);
+}
+
 /* ---- moving ---- */
 
 static int sync_both(const struct tree *t, struct fleet_error *err)

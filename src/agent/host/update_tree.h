@@ -68,6 +68,8 @@ void tree_tidy(const struct tree *t);
 struct json_object *tree_previous_note(const struct tree *t);
 int tree_note_previous(
 	const struct tree *t, const char *version, const char *id, struct fleet_error *err) FLEET_MUST_CHECK;
+void tree_forget_note(
+	const struct tree *t); /* it may be about another version than the one that lies there */
 
 /* For tests: called with a name before each change on the disk that recovery must be able to take up. */
 extern void (*tree_step_hook)(const char *step);
