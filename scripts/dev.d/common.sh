@@ -45,3 +45,10 @@ build_asan() {
 		"--with-driverdir=$build/asan/stage/lib/drivers" 'CFLAGS=-g -O1'
 	make -C "$build/asan" --no-print-directory -j"$(jobs_count)"
 }
+
+# The programs with places where tests make them die, stand still or fail; their runnable copy in build/faults/stage.
+build_faults() {
+	configure_tree "$build/faults" --enable-failpoints "--prefix=$build/faults/stage" \
+		"--with-driverdir=$build/faults/stage/lib/drivers"
+	make -C "$build/faults" --no-print-directory -j"$(jobs_count)"
+}
