@@ -178,9 +178,10 @@ int env_edit(struct env_doc *doc, const struct fleet_edit *edit, struct fleet_dr
 	wish.name = path.parts[0].name;
 	wish.name_len = path.parts[0].name_len;
 	if (path.count > 1 || path.parts[0].kind != PATH_NAME)
-		r = wish.value ? fleet_driver_fail(err, -EINVAL, 0, 0,
-					 "a variable has a name alone, as in PORT, and nothing deeper")
-			       : 0;
+		r = wish.value || path.parts[1].kind != PATH_NAME
+			    ? fleet_driver_fail(err, -EINVAL, 0, 0,
+				      "a variable has a name alone, as in PORT, and nothing deeper")
+			    : 0;
 	else if (!wish.value)
 		r = unset(doc, &wish, err);
 	else

@@ -32,6 +32,16 @@ static bool take_target(const struct path *path, struct target *ret)
 	return true;
 }
 
+/* `key[n][m]`, `key[n].x` */
+static bool goes_into_element(const struct path *path)
+{
+	for (size_t i = 0; i + 1 < path->count; i++) {
+		if (path->parts[i].kind != PATH_NAME)
+			return true;
+	}
+	return false;
+}
+
 static void find(const struct ini_doc *doc, struct target *t)
 {
 	t->section_number = t->section ? ini_doc_section(doc, t->section->name, t->section->name_len) : 0;
@@ -383,6 +393,9 @@ int ini_edit(const struct ini_rules *rules, struct text *file, const struct flee
 				"an INI file has keys and sections with keys, nothing deeper: a dot in a "
 				"name is "
 				"written \\. and a [ is written \\[");
+		else if (goes_into_element(&path))
+			r = fleet_driver_fail(
+				err, -EINVAL, 0, 0, "an element of a list has no members in an INI file");
 	} else if (r == 0) {
 		find(&doc, &target);
 		r = check_spelling(&doc, &target, err);

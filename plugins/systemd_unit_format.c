@@ -345,10 +345,11 @@ static int apply(const struct ini_rules *rules, struct text *file, const struct 
 		r = unset_section(rules, file, edit, err);
 	else if (path.count < 2 || path.count > 3 || path.parts[0].kind != PATH_NAME ||
 		 path.parts[1].kind != PATH_NAME || (path.count == 3 && path.parts[2].kind == PATH_NAME))
-		r = edit->kind == FLEET_EDIT_UNSET ? 0
-						   : fleet_driver_fail(err, -EINVAL, 0, 0,
-							     "a unit has sections with keys, as in "
-							     "Service.MemoryMax, and nothing deeper");
+		r = edit->kind == FLEET_EDIT_UNSET && (path.count <= 3 || path.parts[2].kind == PATH_NAME)
+			    ? 0
+			    : fleet_driver_fail(err, -EINVAL, 0, 0,
+				      "a unit has sections with keys, as in "
+				      "Service.MemoryMax, and nothing deeper");
 	else
 		r = edit_key(&c, &path, edit);
 	path_done(&path);

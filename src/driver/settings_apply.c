@@ -242,7 +242,7 @@ static void narrow(struct settings *s, const char *at, size_t len)
 	_cleanup_free_ char *first = xasprintf("%.*s[0]", (int)len, at);
 	struct place place = look(s, at, len), inside = look(s, first, strlen(first));
 
-	if (len > 0 && s->text_only && place.elements == 1 && inside.exact && !place.exact)
+	if (s->text_only && place.elements == 1 && inside.exact && !place.exact)
 		respell(inside.exact, xstrndup(at, len));
 }
 
@@ -251,7 +251,8 @@ static int apply_one(struct settings *s, const struct fleet_edit *edit, struct f
 	_cleanup_buffer_ struct fleet_buffer at = FLEET_BUFFER_INIT;
 	bool set = edit->kind == FLEET_EDIT_SET;
 	struct keypath path;
-	size_t parent = 0, list = 0; /* list: how much of `at` names a list of text, 0 none */
+	size_t parent = 0, list = 0; /* list: how much of `at` names the list that was looked at last */
+	bool listed = false;
 	struct place place;
 	int r;
 
@@ -264,16 +265,17 @@ static int apply_one(struct settings *s, const struct fleet_edit *edit, struct f
 	for (size_t i = 0; i < path.count; i++) {
 		uint32_t index = 0;
 
-		/* an element of a list is no list itself */
-		if (i > 0 && path.parts[i].kind != KEYPATH_NAME && path.parts[i - 1].kind == KEYPATH_NAME) {
+		if (path.parts[i].kind != KEYPATH_NAME) {
 			widen(s, at.data, at.len);
 			list = at.len;
+			listed = true;
 		}
 		r = enter(s, &path.parts[i], at.data, at.len, set, &index, err);
 		if (r < 0)
 			return r;
 		if (r > 0) { /* unset of what is not there */
-			narrow(s, at.data, list);
+			if (listed)
+				narrow(s, at.data, list);
 			return 0;
 		}
 		parent = at.len;
@@ -284,8 +286,8 @@ static int apply_one(struct settings *s, const struct fleet_edit *edit, struct f
 		r = put(s, edit, at.data, at.len, err);
 	else if (place.exact || place.has_members || place.has_elements)
 		r = drop(s, &path.parts[path.count - 1], at.data, parent, at.len);
-	if (r == 0)
-		narrow(s, at.data, list);
+	if (r == 0 && path.parts[path.count - 1].kind != KEYPATH_NAME)
+		narrow(s, at.data, parent);
 	return r;
 }
 

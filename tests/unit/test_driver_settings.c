@@ -321,8 +321,6 @@ static void test_apply_to_a_format_of_text_only(void)
 		{{"a[0]:s:1", "a[1]:s:2", "b:s:3"}, UNSET("a"), {"b:s:3"}, NULL},
 		{{"a:s:1"}, SET("a[1]", FLEET_TYPE_STRING, "2"), {NULL}, "no element of this index"},
 		{{"a:s:1"}, SET("a.b", FLEET_TYPE_STRING, "2"), {NULL}, "single value"},
-		{{"a:s:1"}, UNSET("a[0][0]"), {NULL}, "single value"}, /* an element is no list of one */
-		{{"a[0]:s:1", "a[1]:s:2"}, UNSET("a[0][0]"), {NULL}, "single value"},
 	};
 
 	expect_applied(list, FLEET_ARRAY_LEN(list), true);
