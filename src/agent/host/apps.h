@@ -9,6 +9,12 @@
 #include "fleet/driver.h"
 #include "fleet/error.h"
 
+/* How long one stop, start, restart or reload may take where neither the app's declaration nor its service
+ * manager says otherwise (systemd's own 90 s to stop and 90 s to start), and where the latter would wait for
+ * longer, or for ever. */
+#define APP_TIMEOUT_MS     180000
+#define APP_TIMEOUT_MAX_MS 900000
+
 enum app_after_push { APP_PUSH_RESTART, APP_PUSH_RELOAD, APP_PUSH_NONE };
 enum app_health_kind { APP_HEALTH_NONE, APP_HEALTH_URL, APP_HEALTH_TCP, APP_HEALTH_COMMAND };
 enum app_version_kind { APP_VERSION_DRIVER, APP_VERSION_FILE, APP_VERSION_COMMAND, APP_VERSION_ENV };
@@ -56,7 +62,7 @@ struct app {
 	enum app_after_push after_push;
 	struct app_health health;
 	unsigned allow;
-	int64_t timeout_ms; /* of one restart, reload, start or stop */
+	int64_t timeout_ms; /* of one restart, reload, start or stop; 0: as the service manager has it */
 	bool keep_previous, require_sha256;
 	char *source; /* FILE:LINE of its declaration */
 };

@@ -5,7 +5,6 @@
 #include "fleet/limits.h"
 
 #define LIST_MAX       100
-#define TIMEOUT_MS     180000 /* systemd's own 90 s to stop and 90 s to start */
 #define HEALTH_TIMEOUT 10000
 #define HEALTH_SETTLE  1000
 #define HEALTH_EVERY   30000
@@ -377,6 +376,11 @@ static int parse_health(struct parser *p, struct fleet_error *err)
 		r = copy_duration(p, node, "settle", &health->settle_ms, err);
 	if (r >= 0)
 		r = copy_duration(p, node, "every", &health->every_ms, err);
+	if (r >= 0 && health->every_ms < 1000)
+		r = fleet_yaml_error(p->y, fleet_yaml_get(node, "every"), err, "every must be at least 1 s");
+	if (r >= 0 && health->kind != APP_HEALTH_NONE && health->timeout_ms < 100)
+		r = fleet_yaml_error(
+			p->y, fleet_yaml_get(node, "timeout"), err, "timeout must be at least 100 ms");
 	return r;
 }
 
@@ -549,7 +553,6 @@ int app_parse(const struct fleet_yaml *y, const struct fleet_yaml_node *node, bo
 
 	app->allow = APP_ALLOW_ALL;
 	app->keep_previous = true;
-	app->timeout_ms = TIMEOUT_MS;
 	app->health = (struct app_health){
 		.timeout_ms = HEALTH_TIMEOUT, .settle_ms = HEALTH_SETTLE, .every_ms = HEALTH_EVERY};
 	if (node->kind != FLEET_YAML_MAPPING)
@@ -560,7 +563,7 @@ int app_parse(const struct fleet_yaml *y, const struct fleet_yaml_node *node, bo
 		r = parts[i](&p, err);
 	if (r >= 0)
 		r = copy_duration(&p, node, "timeout", &app->timeout_ms, err);
-	if (r >= 0 && app->timeout_ms < 1000)
+	if (r >= 0 && fleet_yaml_get(node, "timeout") && app->timeout_ms < 1000)
 		r = fleet_yaml_error(y, fleet_yaml_get(node, "timeout"), err, "timeout must be at least 1 s");
 	if (r >= 0)
 		r = fleet_yaml_get_bool(y, node, "keep_previous", &app->keep_previous, err);

@@ -1,5 +1,6 @@
 #include "agent/host/health.h"
 #include <time.h>
+#include "agent/host/unit_facts.h"
 #include "fleet/clock.h"
 
 #define POLL_MS 100
@@ -134,7 +135,7 @@ void health_wait(struct op *op, const struct app *app, const char *old_instance,
 	struct health_verdict *ret)
 {
 	struct health_verdict v = {0};
-	int64_t begun = fleet_clock_monotonic_ms();
+	int64_t begun = fleet_clock_monotonic_ms(), timeout_ms = unit_facts_timeout_ms(app);
 	int64_t first_restarts = -1;
 	bool done = false;
 
@@ -158,9 +159,9 @@ void health_wait(struct op *op, const struct app *app, const char *old_instance,
 			snprintf(v.text, sizeof(v.text), "keeps crashing as it starts: %s",
 				v.status.message[0] ? v.status.message
 						    : "its supervisor started it again and again");
-		} else if (waited >= app->timeout_ms) {
+		} else if (waited >= timeout_ms) {
 			snprintf(v.text, sizeof(v.text), "still %s after %lld s",
-				service_state_name(v.status.state), (long long)(app->timeout_ms / 1000));
+				service_state_name(v.status.state), (long long)(timeout_ms / 1000));
 		} else {
 			done = false;
 			pause_ms(POLL_MS);

@@ -1,4 +1,5 @@
 #include <time.h>
+#include "agent/host/app_command.h"
 #include "agent/host/health.h"
 #include "fleet/clock.h"
 
@@ -19,8 +20,7 @@ static const char *path_of_url(const char *url)
 	return slash ? slash : "/";
 }
 
-/* 1 well, 0 not well, negative: it could not be asked. */
-static int ask_once(struct op *op, const struct app *app, int64_t left_ms, struct asking *a)
+static int ask_agent(struct op *op, const struct app *app, int64_t left_ms, struct asking *a)
 {
 	bool url = app->health.kind == APP_HEALTH_URL, ok = false;
 	int64_t ms = left_ms < ONE_PROBE_MS ? left_ms : ONE_PROBE_MS;
@@ -48,6 +48,29 @@ static int ask_once(struct op *op, const struct app *app, int64_t left_ms, struc
 			detail ? detail : "no answer");
 	fleet_text_sanitize(a->detail);
 	return 0;
+}
+
+/* It is its own to say how long it takes, within what is left. */
+static int ask_command(const struct app *app, int64_t left_ms, struct asking *a)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct program_end end;
+	int64_t ms = left_ms < 100 ? 100 : left_ms;
+	int r = app_command_run(app, &app->health.argv, ms, &end, &err);
+
+	if (r < 0) {
+		snprintf(a->error, sizeof(a->error), "%.*s", (int)sizeof(a->error) - 1, err.message);
+		return r;
+	}
+	a->answered = true;
+	return app_command_well(&app->health.argv, &end, ms, a->detail, sizeof(a->detail)) ? 1 : 0;
+}
+
+/* 1 well, 0 not well, negative: it could not be asked. */
+static int ask_once(struct op *op, const struct app *app, int64_t left_ms, struct asking *a)
+{
+	return app->health.kind == APP_HEALTH_COMMAND ? ask_command(app, left_ms, a)
+						      : ask_agent(op, app, left_ms, a);
 }
 
 static bool check(struct op *op, const struct app *app, struct health_verdict *v,
@@ -86,17 +109,8 @@ bool health_check_declared(struct op *op, const struct app *app, struct health_v
 	bool (*still_well)(struct op *op, const struct app *app, struct health_verdict *v, int64_t since_ms),
 	int64_t since_ms)
 {
-	switch (app->health.kind) {
-	case APP_HEALTH_URL:
-	case APP_HEALTH_TCP:
+	if (app->health.kind != APP_HEALTH_NONE)
 		return check(op, app, v, still_well, since_ms);
-	case APP_HEALTH_COMMAND:
-		snprintf(v->caveat, sizeof(v->caveat),
-			"; by its service's state: its command health check is not made by this version");
-		return true;
-	case APP_HEALTH_NONE:
-		break;
-	}
 	v->checked = true;
 	return true;
 }

@@ -81,7 +81,7 @@ static void fail_unwell(struct push *p, const struct push_app *a, const char *co
 	}
 	op_fail(p->op, code, "%s. It was not well before this push either, so the new file stays", whose);
 	if (service_status(p->op, p->apps[0].app, &now, NULL) == 0)
-		health_add_to_result(p->op, &now, service_is_good(&now));
+		health_add_to_result(p->op, &now, service_is_good(&now) && a != &p->apps[0]);
 }
 
 /* Waits for each touched app; false: one is not well, and the operation has its result. */

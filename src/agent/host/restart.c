@@ -23,13 +23,14 @@ static void tell_success(
 	op_succeed(op, "%s%s%s%s", words, pid, down, v->caveat);
 }
 
-static void fail_after(struct op *op, const char *code, const char *why)
+/* ill: a check that was asked said no, whatever the service's own state says. */
+static void fail_after(struct op *op, const char *code, const char *why, bool ill)
 {
 	struct driver_status now;
 
 	op_fail(op, code, "%s", why);
 	if (service_status(op, op->app, &now, NULL) == 0)
-		health_add_to_result(op, &now, service_is_good(&now));
+		health_add_to_result(op, &now, service_is_good(&now) && !ill);
 	service_add_logs(op, op->app, op->started_ms);
 }
 
@@ -42,16 +43,16 @@ static void fail_restart(struct op *op, const char *code, const struct fleet_err
 
 	if (strcmp(code, "service-failed") != 0 || service_status(op, op->app, &now, NULL) < 0 ||
 		now.state != FLEET_STATE_FAILED || !now.message[0]) {
-		fail_after(op, code, err->message);
+		fail_after(op, code, err->message, false);
 		return;
 	}
 	health_explain(&now, since_ms, why, sizeof(why));
 	if (strstr(err->message, now.message)) {
-		fail_after(op, code, why);
+		fail_after(op, code, why, false);
 	} else {
 		_cleanup_free_ char *both = xasprintf("%s (%s)", why, err->message);
 
-		fail_after(op, code, both);
+		fail_after(op, code, both, false);
 	}
 }
 
@@ -91,7 +92,8 @@ void op_restart(struct op *op)
 	}
 	health_wait(op, op->app, before.instance, begun_wall, &v);
 	if (!v.healthy) {
-		fail_after(op, v.known ? "unhealthy" : op_driver_code(v.code, "service-failed"), v.text);
+		fail_after(op, v.known ? "unhealthy" : op_driver_code(v.code, "service-failed"), v.text,
+			v.known);
 		return;
 	}
 	health_add_to_result(op, &v.status, true);

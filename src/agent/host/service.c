@@ -1,5 +1,6 @@
 #include "agent/host/service.h"
 #include <time.h>
+#include "agent/host/unit_facts.h"
 #include "fleet/clock.h"
 #include "fleet/failpoint.h"
 #include "fleet/file.h"
@@ -99,7 +100,8 @@ int format_call(const struct op_env *env, const struct app *app, const struct ap
 /* A status, log or version call may take the usual time, or the app's own timeout where that is shorter. */
 static int64_t quick_deadline(const struct app *app)
 {
-	int64_t ms = app->timeout_ms < FLEET_DRIVER_CALL_MS ? app->timeout_ms : FLEET_DRIVER_CALL_MS;
+	int64_t ms = app->timeout_ms > 0 && app->timeout_ms < FLEET_DRIVER_CALL_MS ? app->timeout_ms
+										   : FLEET_DRIVER_CALL_MS;
 
 	return fleet_clock_monotonic_ms() + ms;
 }
@@ -113,9 +115,9 @@ int service_status(struct op *op, const struct app *app, struct driver_status *r
 	return r < 0 ? r : driver_service_status(&call, ret, err);
 }
 
-static void wait_until_at_rest(struct op *op, const struct app *app)
+static void wait_until_at_rest(struct op *op, const struct app *app, int64_t timeout_ms)
 {
-	int64_t until = fleet_clock_monotonic_ms() + app->timeout_ms;
+	int64_t until = fleet_clock_monotonic_ms() + timeout_ms;
 
 	while (fleet_clock_monotonic_ms() < until) {
 		struct driver_status status;
@@ -138,8 +140,8 @@ int service_do(struct op *op, const struct app *app, enum driver_verb verb, stru
 {
 	_cleanup_free_ char *state_dir = NULL;
 	struct driver_call call;
-	int r = service_call(
-		op->env, app, fleet_clock_monotonic_ms() + app->timeout_ms, &call, &state_dir, err);
+	int64_t timeout_ms = unit_facts_timeout_ms(app);
+	int r = service_call(op->env, app, fleet_clock_monotonic_ms() + timeout_ms, &call, &state_dir, err);
 
 	if (r < 0)
 		return r;
@@ -149,7 +151,7 @@ int service_do(struct op *op, const struct app *app, enum driver_verb verb, stru
 				      : driver_service_do(&call, verb, err);
 	FLEET_FAILPOINT("service.done");
 	if (r == -ETIMEDOUT || r == -EFAULT || r == -ENODATA)
-		wait_until_at_rest(op, app);
+		wait_until_at_rest(op, app, timeout_ms);
 	return r;
 }
 

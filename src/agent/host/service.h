@@ -15,8 +15,8 @@ int format_call(const struct op_env *env, const struct app *app, const struct ap
 
 int service_status(struct op *op, const struct app *app, struct driver_status *ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
-/* Within the app's timeout. Where the driver had to be killed, waits (once more the timeout at most) until
- * the service is neither starting nor stopping, so that whatever comes next finds it at rest. */
+/* Within the app's timeout (unit_facts.h). Where the driver had to be killed, waits (once more the timeout at
+ * most) until the service is neither starting nor stopping, so that whatever comes next finds it at rest. */
 int service_do(struct op *op, const struct app *app, enum driver_verb verb,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 /* The last FLEET_FAILURE_LOG_LINES lines, since the given time if there are any, into the result's logLines.

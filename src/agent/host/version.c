@@ -1,13 +1,7 @@
 #include "agent/host/version.h"
 #include <fcntl.h>
-#include <grp.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include "agent/host/app_command.h"
 #include "agent/host/service.h"
 #include "fleet/clock.h"
 #include "fleet/envfile.h"
@@ -16,7 +10,6 @@
 
 #define VERSION_FILE_MAX 4096
 #define COMMAND_MS       3000
-#define NOBODY           65534
 
 bool version_is_cheap(const struct app *app)
 {
@@ -98,77 +91,17 @@ static int from_env(const struct app *app, char **ret, struct fleet_error *err)
 	return fleet_error_set(err, -ENOENT, "no env file of the app has %s", app->version_source);
 }
 
-/* As nobody, without any privilege of ours: the program, or what it loads, may be the app's user's to write.
- */
-static void FLEET_NORETURN exec_command(const struct app *app, int out)
-{
-	static char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", lang[] = "LANG=C";
-	char *environment[] = {path, lang, NULL};
-	struct rlimit small = {.rlim_cur = 64, .rlim_max = 64};
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	(void)setpgid(0, 0);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(null, 2) < 0)
-		_exit(127);
-	if (syscall(SYS_close_range, 3, ~0U, 0) < 0 || chdir("/") < 0)
-		_exit(127);
-	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-				      setresuid(NOBODY, NOBODY, NOBODY) < 0))
-		_exit(127);
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	(void)setrlimit(RLIMIT_NOFILE, &small);
-	execve(app->version_argv.items[0], app->version_argv.items, environment);
-	_exit(127);
-}
-
-static size_t read_output(int fd, char *text, size_t max)
-{
-	int64_t until = fleet_clock_monotonic_ms() + COMMAND_MS;
-	size_t len = 0;
-
-	while (len < max) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left = until - fleet_clock_monotonic_ms();
-		ssize_t n;
-
-		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
-			break;
-		if (!p.revents)
-			continue;
-		n = read(fd, text + len, max - len);
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	return len;
-}
-
 static int from_command(const struct app *app, char **ret, struct fleet_error *err)
 {
-	char text[VERSION_FILE_MAX] = "";
-	_cleanup_close_ int from = -1;
-	int ends[2];
-	size_t len;
-	pid_t pid;
+	struct program_end end;
+	int r = app_command_run(app, &app->version_argv, COMMAND_MS, &end, err);
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fleet_error_errno(err, -errno, "cannot make a pipe");
-	from = ends[0];
-	pid = fork();
-	if (pid == 0)
-		exec_command(app, ends[1]);
-	(void)close(ends[1]);
-	if (pid < 0)
-		return fleet_error_errno(err, -errno, "cannot fork");
-	len = read_output(from, text, sizeof(text));
-	(void)kill(-pid, SIGKILL); /* its group, should it have left something running; mostly it is gone */
-	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
-	*ret = version_of_text(text, len);
+	if (r < 0)
+		return fleet_error_wrap(err, "cannot ask %s", app->version_argv.items[0]);
+	*ret = version_of_text(end.out.text, end.out.len);
 	if (!*ret)
 		return fleet_error_set(err, -ENODATA,
-			"%s printed no version (it runs as nobody, for at most %d s)",
+			"%s printed no version (it runs as the app's user, for at most %d s)",
 			app->version_argv.items[0], COMMAND_MS / 1000);
 	return 0;
 }
