@@ -101,6 +101,8 @@ void commands_probed(struct host *h, struct json_object *frame)
 		o = o->next;
 	if (o)
 		answer_probe(o, frame, NULL);
+	else if (!health_watch_probed(h->health, frame))
+		log_debug("an answer came that nobody waits for any more");
 }
 
 /* ---- the agent comes and goes ---- */

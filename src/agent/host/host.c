@@ -70,6 +70,7 @@ static int load(struct host *h, struct fleet_error *err)
 	apps_done(&h->apps);
 	h->drivers = drivers;
 	h->apps = apps;
+	health_watch_forget(h->health);
 	for (size_t i = 0; i < drivers.count; i++) {
 		if (drivers.items[i].error)
 			log_warn("driver %s cannot be used: %s", drivers.items[i].name,
@@ -128,8 +129,22 @@ static void on_looked(struct json_object *apps, void *arg)
 	config_watch_see(h->watch, apps);
 }
 
+static void on_found(struct json_object *app, void *arg)
+{
+	struct host *h = arg;
+
+	health_watch_look(h->health, app);
+}
+
+static int ask_agent(struct json_object *frame, void *arg)
+{
+	struct host *h = arg;
+
+	return h->outcome_peer ? peers_try_send(h, h->outcome_peer, frame) : -ENOTCONN;
+}
+
 static const struct status_watcher watcher = {
-	.begins = on_look, .outside_fleet = on_outside_fleet, .looked = on_looked};
+	.found = on_found, .begins = on_look, .outside_fleet = on_outside_fleet, .looked = on_looked};
 
 /* ---- start ---- */
 
@@ -223,6 +238,7 @@ static int run_host(const struct host_config *config)
 		.as_root = geteuid() == 0 && !config->dev};
 	queue_init(&h.queue, HOST_OPERATIONS_MAX);
 	h.status = status_new(h.base, &h.env, on_status, &h);
+	h.health = health_watch_new(h.base, &h.env, ask_agent, &h);
 	h.watch = config_watch_new(&h);
 	r = prepare(&h, &err);
 	if (r >= 0)
@@ -233,6 +249,7 @@ static int run_host(const struct host_config *config)
 	queries_free(&h);
 	config_watch_free(h.watch);
 	status_free(h.status);
+	health_watch_free(h.health);
 	peers_free(&h);
 	queue_done(&h.queue);
 	ledger_close(h.ledger);

@@ -11,6 +11,7 @@
 #define HOST_HOST_H
 #include <event2/event.h>
 #include "agent/host/config.h"
+#include "agent/host/health_watch.h"
 #include "agent/host/keys.h"
 #include "agent/host/ledger.h"
 #include "agent/host/op.h"
@@ -46,6 +47,7 @@ struct host {
 	uint64_t operations_begun;    /* since the start */
 	struct config_watch *watch;
 	struct status *status;
+	struct health_watch *health;
 	int lock_fd; /* held while this host or a child of it lives */
 
 	struct peer *peers; /* list */

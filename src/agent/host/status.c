@@ -133,6 +133,8 @@ static void finish(struct status *s)
 
 			app = status_unknown(s->ids[i], why);
 		}
+		if (s->watcher)
+			s->watcher->found(app, s->arg);
 		compare_with_before(s, app);
 		add_health_since(s, app);
 		json_object_array_add(apps, app);

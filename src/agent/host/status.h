@@ -20,6 +20,8 @@ struct status *status_new(struct event_base *base, const struct op_env *env,
 	void (*answer)(const char *ref_id, uint64_t asker, struct json_object *apps, void *arg), void *arg);
 void status_free(struct status *s);
 struct status_watcher {
+	/* How an app is found, before that is told: with its `instance`, and free to be added to. */
+	void (*found)(struct json_object *app, void *arg);
 	/* A look begins: status_forgive is due for every app that a command works on. */
 	void (*begins)(void *arg);
 	/* What changed that no command caused: a sentence. */
