@@ -131,9 +131,12 @@ char *update_keep(struct update *u)
 			return NULL; /* it was all done before */
 		r = tree_remove(&u->tree, TREE_PREVIOUS, &err);
 	} else if (keep) {
-		r = tree_note_previous(&u->tree, u->from_version, u->op->command_id, &err);
-		if (r >= 0)
-			r = tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err);
+		/* on a full disk there is no room for the note, and there is for a rename: kept it is */
+		if (tree_note_previous(&u->tree, u->from_version, u->op->command_id, &err) < 0) {
+			log_warn("%s", err.message);
+			tree_forget_note(&u->tree);
+		}
+		r = tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err);
 	} else {
 		r = tree_remove(&u->tree, TREE_NEW, &err);
 		if (r >= 0)

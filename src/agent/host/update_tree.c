@@ -155,17 +155,20 @@ static int write_json(int dir_fd, const char *name, struct json_object *json, mo
 	size_t len;
 	const char *text = fleet_json_text(json, &len);
 	_cleanup_close_ int fd = -1;
+	ssize_t n;
+	int r = 0;
 
 	if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, len) != (ssize_t)len)
-		return -EIO;
-	if (fchmod(fd, mode) < 0 || FLEET_FAILS("tree.note") || fsync(fd) < 0)
-		return -errno;
-	return beneath_sync(dir_fd);
+	n = write(fd, text, len);
+	if (n != (ssize_t)len)
+		r = n < 0 ? -errno : -ENOSPC;
+	else if (fchmod(fd, mode) < 0 || FLEET_FAILS("tree.note") || fsync(fd) < 0)
+		r = -errno;
+	return r < 0 ? r : beneath_sync(dir_fd);
 }
 
 int tree_mark(const struct tree *t, const char *in_work, const char *id, const char *version,
