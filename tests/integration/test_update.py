@@ -6,13 +6,16 @@ import io
 import json
 import os
 import select
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
 import threading
 import time
+import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
@@ -163,6 +166,100 @@ def from_a_url_and_back(lab):
     check_in("(no checksum)", one_result(lab, last_command(lab)["commandId"])["message"], "the audit log")
     requested = lab.audit(commandId=last_command(lab)["commandId"], category="request")
     check_in("to 2.1.0 (no checksum)", requested[0]["message"], "who asked")
+
+
+def packed(lab, kind, version):
+    """A release of app-a, packed by the tool of its kind, as its vendor would."""
+    folder, name = lab.path("packed", version), f"app-a-{version}"
+    tree = os.path.join(folder, name)
+    os.makedirs(tree)
+    for file, text in (("program", "new " + version), ("version", version + "\n")):
+        with open(os.path.join(tree, file), "w", encoding="utf-8") as f:
+            f.write(text)
+    out = os.path.join(folder, "release")
+    if kind == "zip":
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+            for file in ("program", "version"):
+                z.write(os.path.join(tree, file), f"{name}/{file}")
+    else:
+        packer = {"tar.gz": "gzip", "tar.xz": "xz", "tar.zst": "zstd"}.get(kind)
+        if packer and not shutil.which(packer):
+            return None
+        subprocess.run(["tar", "-C", folder, *(["-I", packer] if packer else []), "-cf", out, name], check=True)
+    with open(out, "rb") as f:
+        return f.read()
+
+
+def every_kind_of_archive_is_taken(lab):
+    web, _, _ = begin(lab)
+    capability, before = file_capability(lab.path("srv/app-a/program")), "2.0.0"
+    done = []
+    for number, kind in enumerate(("tar.gz", "tar.xz", "tar.zst", "zip", "tar")):
+        version = f"2.1.{number}"
+        data = packed(lab, kind, version)
+        if data is None:
+            print(f"# no tool for {kind} here")
+            continue
+        # its name says nothing: what it is, its bytes say
+        out, _ = update(lab, version, "--artifact", web.put(f"release-{number}", data), "--sha256", sha256(data))
+        check_in(f"app-a is v{version} (was {before}): Running, healthy", out, kind)
+        in_place(lab, version)
+        if capability:
+            check_equal(os.getxattr(lab.path("srv/app-a/program"), CAPABILITY), capability, f"the program's capability, {kind}")
+        before = version
+        done.append(kind)
+    check(len(done) >= 4, f"archives that were tried: {done}")
+    print(f"# {', '.join(done)}; file capabilities {'kept' if capability else 'not tried: not root, or no xattrs'}")
+
+
+CAPABILITY = "security.capability"
+
+
+def file_capability(path):
+    """Gives a file CAP_NET_BIND_SERVICE, where that can be done; the attribute's bytes, or None."""
+    value = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
+    try:
+        os.setxattr(path, CAPABILITY, value)
+    except OSError:
+        return None
+    return value
+
+
+def one_file_is_a_release(lab):
+    """An app that is one program: what is downloaded is the program itself, or an archive that holds it."""
+    web = Web(lab)
+    path = lab.write("srv/tool", "#!/bin/sh\necho 1.0.0\n", 0o750)
+    os.makedirs(lab.path("apps"), exist_ok=True)
+    os.chmod(path, 0o755)
+    lab.console()
+    lab.agent(AGENT, [lab.simulated("app-a", config=None, extra=(
+        f"binary_path: {path}\nversion_command: [{path}]\nhealth_check: {{settle: 100ms}}\n"))])
+    lab.running(AGENT, "app-a")
+    lab.ctl_ok("login", "--url", lab.url)
+    capability = file_capability(path)
+    plain = b"#!/bin/sh\necho 1.1.0\n"
+    out, _ = update(lab, "1.1.0", "--artifact", web.put("tool", plain), "--sha256", sha256(plain))
+    check_in("app-a is v1.1.0 (was 1.0.0): Running, healthy", out, "a plain file")
+    check_equal(lab.read("srv/tool").encode(), plain, "its bytes")
+    check_equal(os.stat(path).st_mode & 0o7777, 0o755, "its mode is the old one's")
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, data in (("README", b"read me"), ("tool", b"#!/bin/sh\necho 1.2.0\n")):
+            info = tarfile.TarInfo(f"tool-1.2.0/{name}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    out, _ = update(lab, "1.2.0", "--artifact", web.put("archive", archive.getvalue()))
+    check_in("app-a is v1.2.0 (was 1.1.0): Running, healthy", out, "an archive that holds it")
+    check_equal(lab.read("srv/tool"), "#!/bin/sh\necho 1.2.0\n", "its bytes")
+    if capability:
+        check_equal(os.getxattr(path, CAPABILITY), capability, "its capability")
+    _, err = update(lab, "1.3.0", "--artifact", web.put("wrong", b"#!/bin/sh\necho 9.9.9\n"), code=3)
+    check_in("asked for 1.3.0, but the release says 9.9.9", err, "a program of another version")
+    check_in("Rolled back: 1.2.0 is Running, healthy", err, "and the old one is back")
+    check_equal(lab.read("srv/tool"), "#!/bin/sh\necho 1.2.0\n", "its bytes")
+    done = lab.ctl("apps", "rollback", AGENT, "app-a", "--wait")
+    check_in("app-a is v1.1.0 (was 1.2.0)", done.stdout, f"a rollback: {done.stderr}")
+    check_equal(lab.read("srv/tool").encode(), plain, "its bytes")
 
 
 def what_goes_wrong_is_told_and_the_old_version_runs(lab):
@@ -582,6 +679,8 @@ def what_an_update_needs_cannot_be_removed(lab):
 if __name__ == "__main__":
     harness.main([
         from_a_url_and_back,
+        every_kind_of_archive_is_taken,
+        one_file_is_a_release,
         what_goes_wrong_is_told_and_the_old_version_runs,
         registered_releases_need_no_url,
         parts_of_a_file_and_what_can_go_wrong_with_them,
