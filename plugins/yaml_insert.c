@@ -220,6 +220,10 @@ int yaml_insert_root(const struct yaml_doc *doc, uint32_t document, const struct
 
 	if (r < 0)
 		return r;
+	if (document == 0 && doc->document_count > 1 && path->parts[0].kind != PATH_NAME)
+		return fleet_driver_fail(err, -EINVAL, 0, 0,
+			"the first of several documents can get keys, no elements: the others' keys stand "
+			"beside its own");
 	if (document < doc->document_count) {
 		from = doc->documents[document].start;
 		to = doc->documents[document].end;

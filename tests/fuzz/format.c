@@ -205,7 +205,8 @@ static void try_wishes(const struct settings *now)
 		check_proven(input->file, now, edits, n, &out);
 		if (n > 1)
 			check_steps(edits, n, &out);
-		else if (edits[0].path.data[edits[0].path.len - 1] != ']' && !strstr(edits[0].path.data, "[+]"))
+		else if (edits[0].path.data[edits[0].path.len - 1] != ']' &&
+			 !strstr(edits[0].path.data, "[+]"))
 			check_again(&edits[0], &out); /* elements move up, or are added once more */
 		fleet_buffer_done(&out);
 	}
@@ -296,6 +297,15 @@ static bool lies_in(struct fleet_bytes old, struct fleet_bytes new)
 	return at == old.len;
 }
 
+static bool ends_in_backslash(struct fleet_bytes in)
+{
+	size_t len = in.len;
+
+	while (len > 0 && in.data[len - 1] == '\n')
+		len--;
+	return len > 0 && in.data[len - 1] == '\\';
+}
+
 /* A key that is new comes beside this one and goes again: only added, and the first bytes are back. */
 static void try_fresh(const struct settings *now, const struct setting *s)
 {
@@ -306,7 +316,8 @@ static void try_fresh(const struct settings *now, const struct setting *s)
 	char *path;
 	size_t parent;
 
-	if (memmem(in.data, in.len, "FuzzNew", 7) ||
+	/* Behind a comment that goes on at the end, a new key needs an empty line, which stays. */
+	if (ends_in_backslash(in) || memmem(in.data, in.len, "FuzzNew", 7) ||
 		keypath_parse(s->path, strlen(s->path), false, &parsed, NULL) < 0 || parsed.count == 0 ||
 		parsed.parts[parsed.count - 1].kind != KEYPATH_NAME)
 		return;
