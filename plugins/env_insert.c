@@ -86,6 +86,21 @@ static const struct env_item *neighbour(const struct env_doc *doc, size_t at)
 	return found;
 }
 
+static bool all_exported(const struct env_doc *doc)
+{
+	for (size_t i = 0; i < doc->count; i++) {
+		const struct env_item *item = &doc->items[i];
+		size_t start;
+
+		if (!env_item_is_sh(item))
+			continue;
+		start = line_skip_blanks(doc->text.data, item->sh->line_start, item->start);
+		if (start == item->start)
+			return false;
+	}
+	return true;
+}
+
 static void take_style(
 	const struct env_doc *doc, const struct env_item *item, bool whole, struct style *style)
 {
@@ -98,7 +113,8 @@ static void take_style(
 		style->indent_end = start;
 		style->quote = env_quote_of(s, item->sh->value_start, item->sh->value_end);
 	}
-	if (style->export_start == style->export_end && name == item->start) {
+	/* systemd passes over lines with export: a file that it reads too has some without */
+	if (style->export_start == style->export_end && name == item->start && all_exported(doc)) {
 		style->export_start = start;
 		style->export_end = name;
 	}

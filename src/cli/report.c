@@ -73,7 +73,7 @@ void report_change_add(struct fleet_buffer *b, struct json_object *change)
 	const char *after = fleet_json_string(change, "after");
 
 	if (fleet_json_bool(change, "masked", false))
-		fleet_buffer_printf(b, "%s: (hidden) → (hidden)", format_field(change, "key"));
+		fleet_buffer_printf(b, "%s: changed (values hidden)", format_field(change, "key"));
 	else
 		fleet_buffer_printf(b, "%s: %s → %s", format_field(change, "key"),
 			before ? before : "(not set)", after ? after : "(not set)");

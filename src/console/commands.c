@@ -413,6 +413,7 @@ void commands_finish(struct commands *commands, struct open_command *open, enum 
 	store_command_finish(commands->options.store, command->id, state, result, ending->message,
 		ending->started_ms, ending->finished_ms,
 		&(struct audit_event){
+			.timestamp_ms = ending->finished_ms, /* when it happened, not when it was heard */
 			.category = outcome_category(command->action),
 			.agent_id = command->agent_id,
 			.app_id = command->app_id,

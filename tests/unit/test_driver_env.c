@@ -119,6 +119,9 @@ static void test_a_new_key_goes_beside_its_neighbours(void)
 		{"A='1'\n", "B=2", "A='1'\nB='2'\n"},
 		{"A=\"x \\\n  y\"\nC=1\n", "B=a b", "A=\"x \\\n  y\"\nC=1\nB='a b'\n"},
 		{"A='x\ny'\n", "B=2", "A='x\ny'\nB='2'\n"},
+		/* with export where all have it: systemd reads the others only */
+		{"# c\nexport A=1\n#B=2\nC=3\n", "B=x", "# c\nexport A=1\n#B=2\nB=x\nC=3\n"},
+		{"export A=1\nC=3\n", "B=x", "export A=1\nC=3\nB=x\n"},
 		/* behind the example of itself */
 		{"#B=1\nA=1\n", "B=2", "#B=1\nB=2\nA=1\n"},
 		{"# B=1\n\nA=1\n", "B=2", "# B=1\nB=2\n\nA=1\n"},

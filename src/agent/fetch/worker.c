@@ -1,5 +1,6 @@
 #include "agent/fetch/worker.h"
 #include <signal.h>
+#include <sys/socket.h>
 #include "agent/fetch/download.h"
 #include "agent/fetch/probe.h"
 #include "fleet/frame.h"
@@ -215,9 +216,12 @@ static void worker_done(struct worker *w)
 int worker_run(int fd)
 {
 	_cleanup_(worker_done) struct worker w = {.base = event_base_new()};
+	int type;
+	socklen_t len = sizeof(type);
 
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || !w.base || evutil_make_socket_nonblocking(fd) < 0 ||
-		evutil_make_socket_closeonexec(fd) < 0 || !(w.loop = curl_loop_new(w.base))) {
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
+		!w.base || evutil_make_socket_nonblocking(fd) < 0 || evutil_make_socket_closeonexec(fd) < 0 ||
+		!(w.loop = curl_loop_new(w.base))) {
 		fprintf(stderr, "fleet-fetch is started by fleet-agent, with its socket as descriptor %d\n",
 			fd);
 		return 1;

@@ -303,7 +303,7 @@ CASES = [
      waited(POST_CONFIG, dict(PUSHED, message="reloaded, healthy", diff=[
          {"key": "a", "after": "1"}, {"key": "b", "before": "x\x1b[2J"},
          {"key": "c", "masked": True, "before": "***", "after": "***"}])),
-     "Config pushed to app-a on agent-001: a, b, c\na: (not set) → 1\nb: x?[2J → (not set)\nc: (hidden) → (hidden)\n"
+     "Config pushed to app-a on agent-001: a, b, c\na: (not set) → 1\nb: x?[2J → (not set)\nc: changed (values hidden)\n"
      "reloaded, healthy [7c31e0]. Back: fleetctl apps config agent-001 app-a --restore 7c31e0\n", "", 0),
     ("config --wait of a stopped app is not verified", CONFIG + ["--set", "LogLevel=Debug", "--wait"],
      waited(POST_CONFIG, dict(PUSHED, verified=False, appStatus="stopped",
@@ -346,7 +346,7 @@ CASES = [
      "now, not sha256:2\n" + NEXT, 3),
     ("config --history", CONFIG + ["--history"], {READS + "config/history?limit=20": Answer(body=HISTORY)},
      "TIME                 BY             ID      FILE  CHANGES\n"
-     "2026-11-24 02:30:00  operator@cli   7c31e0  main  LogLevel: Info → Debug; Password: (hidden) → (hidden)\n"
+     "2026-11-24 02:30:00  operator@cli   7c31e0  main  LogLevel: Info → Debug; Password: changed (values hidden)\n"
      "2026-11-24 02:29:00  outside Fleet  -       main  Limits.A; b?c; d; e; f; 2 more\n"
      "2026-11-24 02:28:00  operator@cli   7c31e0  env   A: (not set) → 1, as before 123456; failed, rolled back\n"
      "2026-11-24 02:27:00  outside Fleet  -       main  app-a's config was removed outside Fleet\n", "", 0),
