@@ -1,11 +1,12 @@
-/* HTTP/1.1 server over libevent's evhttp: a const table of routes with path parameters, bodies and headers
- * within bounds, answers as JSON, as problem+json (RFC 9457) or as a stream (SSE). A request may be
+/* HTTP/1.1 server over libevent's evhttp, plain or under TLS: a const table of routes with path parameters, bodies
+ * and headers within bounds, answers as JSON, as problem+json (RFC 9457) or as a stream (SSE). A request may be
  * answered later; one whose client left is answered into nothing. Event loop only. */
 #ifndef FLEET_HTTP_SERVER_H
 #define FLEET_HTTP_SERVER_H
 #include <event2/event.h>
 #include "fleet/json.h"
 
+struct fleet_tls_server;
 struct fleet_http_server;
 struct fleet_http_request;
 struct fleet_http_stream;
@@ -28,6 +29,7 @@ struct fleet_http_options {
 	bool (*gate)(struct fleet_http_request *req, const struct fleet_http_route *route, void *arg);
 	/* How long a client may take to send a request or fall silent. 0: FLEET_HTTP_TIMEOUT_S */
 	int64_t timeout_ms;
+	struct fleet_tls_server *tls; /* borrowed for the server's life; NULL: plain HTTP */
 	/* Headers added to every answer, as "Name: value", NULL-terminated; may be NULL. */
 	const char *const *headers;
 	void *arg;

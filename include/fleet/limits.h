@@ -28,6 +28,8 @@
 #define FLEET_HTTP_BODY_MAX	    (1024u * 1024u)
 #define FLEET_HTTP_RESPONSE_MAX	    (64u * 1024u * 1024u) /* what a client takes from its console */
 #define FLEET_HTTP_TIMEOUT_S	    30
+#define FLEET_TLS_FILE_MAX	    (1024u * 1024u) /* certificates, a key, authorities */
+#define FLEET_TLS_SESSION_S	    604800 /* for so long a session is resumed; TLS 1.3 has no longer */
 #define FLEET_SSE_CLIENTS_MAX	    512
 #define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* slow connections of one address without a credential */
 #define FLEET_PAGE_DEFAULT	    100

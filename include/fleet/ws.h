@@ -8,6 +8,7 @@
 
 struct fleet_ws;
 struct evdns_base;
+struct fleet_tls_client;
 struct fleet_http_request;
 
 /* Why a connection ended, or never began. */
@@ -31,15 +32,16 @@ struct fleet_ws_events {
 };
 
 struct fleet_ws_client_options {
-	const char *url; /* ws://host[:port]/path?query (http:// is taken as ws://) */
+	const char *url; /* ws://host[:port]/path?query, wss://… (http:// and https:// are taken as these) */
+	struct fleet_tls_client *tls; /* borrowed until it is open or closed; for wss:// */
 	const char *subprotocol;
 	const char *bearer; /* NULL: no Authorization header */
 	const char *user_agent;
 	int64_t timeout_ms; /* connect and handshake together */
 };
 
-/* Starts to connect; options are copied. *ret owned. -EINVAL for a URL that is none; what happens on the
- * network is told by open or closed. */
+/* Starts to connect; options are copied. *ret owned. -EINVAL for a URL that is none, or what
+ * fleet_tls_client_ready says; what happens on the network is told by open or closed. */
 int fleet_ws_connect(struct event_base *base, struct evdns_base *dns,
 	const struct fleet_ws_client_options *options, const struct fleet_ws_events *events, void *arg,
 	struct fleet_ws **ret, struct fleet_error *err) FLEET_MUST_CHECK;

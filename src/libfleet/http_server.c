@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include "fleet/log.h"
+#include "fleet/tls.h"
 #include "http_server_internal.h"
 
 /* A whole body may wait in the input buffer until its end has come; nothing needs more. */
@@ -37,9 +38,11 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 		(void)evconnlistener_disable(listener); /* likewise */
 }
 
-static struct bufferevent *on_new_connection(struct event_base *base, void *arg FLEET_UNUSED)
+static struct bufferevent *on_new_connection(struct event_base *base, void *arg)
 {
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	const struct fleet_http_server *server = arg;
+	struct bufferevent *bev = server->tls ? fleet_tls_accept(server->tls, base, &server->timeout)
+					      : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
 	if (!bev)
 		abort(); /* out of memory, as in xmalloc */
@@ -190,6 +193,7 @@ int fleet_http_server_new(struct event_base *base, const struct fleet_http_optio
 	server->routes = options->routes;
 	server->gate = options->gate;
 	server->arg = options->arg;
+	server->tls = options->tls;
 	server->port = bound_port(fd);
 	server->timeout.tv_sec = timeout_ms / 1000;
 	server->timeout.tv_usec = timeout_ms % 1000 * 1000;

@@ -7,6 +7,9 @@
  * shown a credential (fleet_http_set_known); any further one has CROWDED_S. Those of honest clients need
  * milliseconds.
  *
+ * Under TLS a request's first byte comes late; from the connection on until then, fleet_tls_accept's bound
+ * holds.
+ *
  * evhttp makes a connection's objects where we see its bufferevent only. A connection is known here from its
  * first byte on: its close callback tells when it goes, and passes that on to whoever asked last (the request
  * or the stream under way). */
@@ -15,6 +18,7 @@
 #include <netinet/in.h>
 #include <search.h>
 #include <sys/socket.h>
+#include "fleet/tls.h"
 #include "http_server_internal.h"
 
 #define CROWDED_S 2
@@ -136,6 +140,7 @@ static void on_first_input(struct evbuffer *input, const struct evbuffer_cb_info
 
 	if (info->n_added == 0)
 		return;
+	fleet_tls_settled(bev);
 	bufferevent_getcb(
 		bev, NULL, NULL, NULL, &evcon); /* the argument of evhttp's callbacks is its connection */
 	conn = xcalloc(1, sizeof(*conn));

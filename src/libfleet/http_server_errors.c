@@ -2,6 +2,7 @@
  * hook before 2.2. They are recognised in the connection's output, before a byte is written, and replaced by
  * problem+json, so that a client of the API meets one form of error. A page that is not recognised passes
  * as it is. */
+#include "fleet/tls.h"
 #include "http_server_internal.h"
 
 #define PAGE_MAX 1024 /* evhttp's pages are some 300 bytes */
@@ -72,12 +73,18 @@ static void rewrite_page(struct evbuffer *out)
 		status, fleet_http_status_text(status), strlen(body), body);
 }
 
+static void on_tls_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg FLEET_UNUSED)
+{
+	if (info->n_added > 0)
+		rewrite_page(out);
+}
+
 static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg FLEET_UNUSED)
 {
 	if (info->n_added == 0)
 		return;
-	/* A bufferevent keeps its output's beginning frozen, and so unreadable, whenever it does not write.
-	 */
+	/* A socket's bufferevent keeps its output's beginning frozen, and so unreadable, whenever it does not
+	 * write. One with TLS never does, and could not write from a frozen one. */
 	(void)evbuffer_unfreeze(out, 1); /* cannot fail */
 	rewrite_page(out);
 	(void)evbuffer_freeze(out, 1); /* likewise */
@@ -85,5 +92,6 @@ static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info,
 
 void fleet_http_error_pages_watch(struct bufferevent *bev)
 {
-	(void)evbuffer_add_cb(bufferevent_get_output(bev), on_output, NULL); /* else the pages stay HTML */
+	(void)evbuffer_add_cb(bufferevent_get_output(bev), fleet_tls_is_on(bev) ? on_tls_output : on_output,
+		NULL); /* else the pages stay HTML */
 }

@@ -26,6 +26,7 @@ struct fleet_http_server {
 	const struct fleet_http_route *routes; /* borrowed */
 	bool (*gate)(struct fleet_http_request *req, const struct fleet_http_route *route, void *arg);
 	void *arg;
+	struct fleet_tls_server *tls;    /* borrowed; NULL: plain */
 	struct fleet_http_pair *headers; /* of every answer; ends with {0} */
 	struct event *accept_again;      /* armed while accepting pauses for want of descriptors */
 	struct event *reaper;            /* frees what `leaving` holds, outside of evhttp's own calls */
@@ -90,9 +91,9 @@ void fleet_http_conn_forget(struct evhttp_connection *evcon);
 /* Rewrites evhttp's own HTML error pages as problem+json: watches a connection's output. */
 void fleet_http_error_pages_watch(struct bufferevent *bev);
 
-/* Takes the connection from evhttp: *ret_fd owned, what was read already is moved into takes_input, req is
- * gone. -ENOTCONN where the client left, -errno of dup; req is still there then. */
-int fleet_http_take_over(struct fleet_http_request *req, struct evbuffer *takes_input, int *ret_fd,
+/* Takes the connection from evhttp: *ret_bev owned, with what was read already in its input; req is gone.
+ * -ENOTCONN where the client left, -errno of dup; req is still there then. */
+int fleet_http_take_over(struct fleet_http_request *req, struct bufferevent **ret_bev,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 void fleet_http_leaving_reap(struct fleet_http_server *server);
 

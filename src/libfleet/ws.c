@@ -7,6 +7,7 @@
 #include <wslay/wslay.h>
 #include "fleet/clock.h"
 #include "fleet/text.h"
+#include "fleet/tls.h"
 #include "ws_internal.h"
 
 #define GOODBYE_MS     3000 /* end_by_verdict's sentence says it, too */
@@ -89,6 +90,18 @@ void ws_end_errno(struct fleet_ws *ws, int code)
 
 	text[0] = (char)tolower((unsigned char)text[0]); /* it stands within a sentence */
 	ws_end(ws, 0, 1006, "%s", text);
+}
+
+void ws_end_transport(struct fleet_ws *ws, int code)
+{
+	char why[sizeof(ws->end->reason)];
+
+	if (!fleet_tls_is_on(ws->bev)) {
+		ws_end_errno(ws, code);
+		return;
+	}
+	fleet_tls_explain(ws->bev, code, why, sizeof(why));
+	ws_end(ws, 0, 1006, "%s", why);
 }
 
 void ws_no_delay(int fd)
@@ -287,7 +300,7 @@ static void on_event(struct bufferevent *bev FLEET_UNUSED, short what, void *arg
 	struct fleet_ws *ws = arg;
 
 	if (what & BEV_EVENT_ERROR && !ws->verdict)
-		ws_end_errno(ws, EVUTIL_SOCKET_ERROR());
+		ws_end_transport(ws, EVUTIL_SOCKET_ERROR());
 	else if (what & BEV_EVENT_ERROR)
 		end_by_verdict(ws, "");
 	else if (what & BEV_EVENT_EOF)

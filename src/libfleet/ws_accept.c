@@ -41,40 +41,27 @@ int fleet_ws_accept(struct fleet_http_request *req, const char *subprotocol,
 	struct event_base *base = req->base;
 	char accept[WS_ACCEPT_LEN + 1];
 	struct bufferevent *bev;
-	struct evbuffer *input;
 	struct fleet_ws *ws;
-	int fd, r = fleet_ws_check_upgrade(req, err);
+	int r = fleet_ws_check_upgrade(req, err);
 
 	if (r < 0)
 		return r;
 	if (ws_accept_of(fleet_http_header(req, "Sec-WebSocket-Key"), accept) < 0)
 		return fleet_error_set(err, -EIO, "libcrypto offers no SHA-1, which RFC 6455 needs");
-	bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-	if (!bev)
-		return fleet_error_set(err, -ENOMEM, "no memory for another connection");
-	/* What came behind the request's end are frames already: evhttp read them, we put them back. */
-	input = bufferevent_get_input(bev);
-	(void)evbuffer_unfreeze(input, 0); /* cannot fail */
-	r = fleet_http_take_over(req, input, &fd, err);
-	(void)evbuffer_freeze(input, 0); /* likewise */
-	if (r < 0) {
-		bufferevent_free(bev);
+	r = fleet_http_take_over(req, &bev, err); /* what came behind the request's end are frames already */
+	if (r < 0)
 		return r;
-	}
 	/* req is gone from here on. */
 	ws = ws_new(base, false, events, arg);
 	ws->bev = bev;
-	ws->peer = ws_peer_of(fd);
-	ws_no_delay(fd);
+	ws->peer = ws_peer_of(bufferevent_getfd(bev));
+	ws_no_delay(bufferevent_getfd(bev));
 	(void)evbuffer_add_printf(bufferevent_get_output(bev), /* else the client gets no answer and leaves */
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		"Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
 		accept, subprotocol ? "Sec-WebSocket-Protocol: " : "", subprotocol ? subprotocol : "",
 		subprotocol ? "\r\n" : "");
-	if (bufferevent_setfd(bev, fd) < 0)
-		ws_end(ws, 0, 1006, "cannot watch the connection");
-	else
-		ws_open(ws);
+	ws_open(ws);
 	*ret = ws;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include "fleet/tls.h"
 #include "ws_connect.h"
 #include "ws_internal.h"
 
@@ -18,8 +19,9 @@ struct resolution {
 };
 
 struct ws_dial {
-	struct evdns_base *dns; /* borrowed */
-	char *host;             /* without brackets */
+	struct evdns_base *dns;       /* borrowed */
+	struct fleet_tls_client *tls; /* borrowed; NULL: plain */
+	char *host;                   /* without brackets */
 	uint16_t port;
 	char *request; /* the upgrade's text */
 	char *subprotocol;
@@ -31,7 +33,7 @@ struct ws_dial {
 		int len;
 	} addresses[ADDRESSES_MAX];
 	size_t address_count, address_next;
-	bool started, connected;
+	bool started, connected, encrypted; /* connected: so far that the server can answer */
 };
 
 void ws_dial_free(struct ws_dial *dial)
@@ -177,6 +179,9 @@ void ws_dial_go_on(struct fleet_ws *ws)
 	else if (dial->connected)
 		ws_end(ws, 0, 1006, "connected, but the server did not answer within %lld ms",
 			(long long)dial->timeout_ms);
+	else if (dial->encrypted)
+		ws_end(ws, 0, 1006, "connected, but the TLS handshake was not done within %lld ms",
+			(long long)dial->timeout_ms);
 	else
 		ws_end(ws, 0, 1006, "nobody accepted the connection within %lld ms",
 			(long long)dial->timeout_ms);
@@ -215,6 +220,33 @@ static void on_answer(struct bufferevent *bev FLEET_UNUSED, void *arg)
 	take_answer(arg, false);
 }
 
+/* The connection is there: now it is made a TLS one. */
+static void encrypt(struct fleet_ws *ws)
+{
+	struct ws_dial *dial = ws->dial;
+	struct bufferevent *plain = TAKE_PTR(ws->bev);
+	const int fd = bufferevent_getfd(plain);
+
+	dial->encrypted = true;
+	(void)bufferevent_disable(plain, EV_READ | EV_WRITE); /* cannot fail for a socket, nor this: */
+	(void)bufferevent_setfd(plain, -1);
+	bufferevent_free(plain);
+	ws->bev = fleet_tls_connect(dial->tls, ws->base, fd, dial->host, dial->port);
+	bufferevent_setcb(ws->bev, on_answer, NULL, on_dial_event, ws);
+	bufferevent_setwatermark(ws->bev, EV_READ, 0, WS_ANSWER_MAX);
+	if (bufferevent_enable(ws->bev, EV_READ | EV_WRITE) < 0)
+		ws_end(ws, 0, 1006, "cannot watch the connection");
+}
+
+static void say_request(struct fleet_ws *ws)
+{
+	struct ws_dial *dial = ws->dial;
+
+	dial->connected = true;
+	if (bufferevent_write(ws->bev, dial->request, strlen(dial->request)) < 0)
+		ws_end(ws, 0, 1006, "no memory for the request");
+}
+
 static void on_dial_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct fleet_ws *ws = arg;
@@ -225,17 +257,21 @@ static void on_dial_event(struct bufferevent *bev, short what, void *arg)
 	if (what & BEV_EVENT_CONNECTED) {
 		const int fd = bufferevent_getfd(bev);
 
-		dial->connected = true;
+		free(ws->peer);
 		ws->peer = ws_peer_of(fd);
 		ws_no_delay(fd);
-		if (bufferevent_write(bev, dial->request, strlen(dial->request)) < 0)
-			ws_end(ws, 0, 1006, "no memory for the request");
-	} else if (what & BEV_EVENT_ERROR && !dial->connected) {
+		if (dial->tls && !dial->encrypted)
+			encrypt(ws);
+		else
+			say_request(ws);
+	} else if (what & BEV_EVENT_ERROR && !dial->connected && !dial->encrypted) {
 		connect_next(ws, EVUTIL_SOCKET_ERROR());
 	} else if (what & BEV_EVENT_ERROR) {
-		ws_end_errno(ws, EVUTIL_SOCKET_ERROR());
-	} else if (what & BEV_EVENT_EOF) {
+		ws_end_transport(ws, EVUTIL_SOCKET_ERROR());
+	} else if (what & BEV_EVENT_EOF && dial->connected) {
 		take_answer(ws, true);
+	} else if (what & BEV_EVENT_EOF) {
+		ws_end_transport(ws, 0);
 	}
 }
 
@@ -253,28 +289,29 @@ static int parse_url(const char *url, struct ws_dial *dial, char **ret_target, c
 {
 	struct evhttp_uri *uri = NULL;
 	const char *scheme, *host, *path, *query;
-	int port;
+	int port, default_port;
+	bool tls;
 	size_t len;
 
 	if (url && strlen(url) <= FLEET_URL_LEN_MAX && is_plain(url))
 		uri = evhttp_uri_parse(url);
 	scheme = uri ? evhttp_uri_get_scheme(uri) : NULL;
 	host = uri ? evhttp_uri_get_host(uri) : NULL;
-	if (scheme && (strcasecmp(scheme, "wss") == 0 || strcasecmp(scheme, "https") == 0)) {
-		evhttp_uri_free(uri);
-		return fleet_error_set(
-			err, -EINVAL, "%s asks for TLS, which this version does not have: use ws://", url);
-	}
-	if (!scheme || (strcasecmp(scheme, "ws") != 0 && strcasecmp(scheme, "http") != 0) ||
+	tls = scheme && (strcasecmp(scheme, "wss") == 0 || strcasecmp(scheme, "https") == 0);
+	if (!scheme || (!tls && strcasecmp(scheme, "ws") != 0 && strcasecmp(scheme, "http") != 0) ||
 		str_empty(host) || evhttp_uri_get_userinfo(uri) || evhttp_uri_get_fragment(uri) ||
 		evhttp_uri_get_port(uri) == 0 || evhttp_uri_get_port(uri) > 65535) {
 		if (uri)
 			evhttp_uri_free(uri);
 		return fleet_error_set(err, -EINVAL,
-			"'%.200s' is no WebSocket URL: ws://host[:port]/path is expected", url ? url : "");
+			"'%.200s' is no WebSocket URL: ws://host[:port]/path or wss://… is expected",
+			url ? url : "");
 	}
+	if (!tls)
+		dial->tls = NULL;
+	default_port = tls ? 443 : 80;
 	port = evhttp_uri_get_port(uri);
-	dial->port = (uint16_t)(port < 0 ? 80 : port);
+	dial->port = (uint16_t)(port < 0 ? default_port : port);
 	len = strlen(host);
 	if (host[0] == '[' && host[len - 1] == ']')
 		dial->host = xstrndup(host + 1, len - 2);
@@ -283,8 +320,10 @@ static int parse_url(const char *url, struct ws_dial *dial, char **ret_target, c
 	path = evhttp_uri_get_path(uri);
 	query = evhttp_uri_get_query(uri);
 	*ret_target = xasprintf("%s%s%s", str_empty(path) ? "/" : path, query ? "?" : "", query ? query : "");
-	*ret_authority = port < 0 || port == 80 ? xstrdup(host) : xasprintf("%s:%d", host, port);
+	*ret_authority = port < 0 || port == default_port ? xstrdup(host) : xasprintf("%s:%d", host, port);
 	evhttp_uri_free(uri);
+	if (tls && !dial->tls)
+		return fleet_error_set(err, -EINVAL, "%s asks for TLS, for which nothing was set up", url);
 	return 0;
 }
 
@@ -302,7 +341,10 @@ int fleet_ws_connect(struct event_base *base, struct evdns_base *dns,
 		return fleet_error_set(err, -EINVAL,
 			"the API key, the subprotocol or the user agent has a control character");
 	dial = xcalloc(1, sizeof(*dial));
+	dial->tls = options->tls;
 	r = parse_url(options->url, dial, &target, &authority, err);
+	if (r == 0 && dial->tls)
+		r = fleet_tls_client_ready(dial->tls, err);
 	if (r == 0 && (ws_key_new(key) < 0 || ws_accept_of(key, dial->accept) < 0))
 		r = fleet_error_set(err, -EIO, "no random bytes or no SHA-1 to be had, which RFC 6455 needs");
 	if (r < 0) {

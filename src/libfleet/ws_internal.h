@@ -68,6 +68,8 @@ void ws_open(struct fleet_ws *ws);
 /* The end: closed comes from the loop, with this. The first end counts. */
 void ws_end(struct fleet_ws *ws, int http_status, int close_code, const char *fmt, ...) FLEET_PRINTF(4, 5);
 void ws_end_errno(struct fleet_ws *ws, int code);
+/* The transport failed: what TLS says, else code. */
+void ws_end_transport(struct fleet_ws *ws, int code);
 void ws_timer_start(struct fleet_ws *ws, int64_t ms);
 void ws_timer_stop(struct fleet_ws *ws);
 /* "127.0.0.1:4711" of a connected socket; owned. */
