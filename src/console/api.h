@@ -5,7 +5,7 @@
 #include "console/console.h"
 
 extern const struct fleet_http_route console_routes[];
-extern const char *const console_headers[]; /* on every answer */
+extern const char *const console_headers[], *const console_tls_headers[]; /* on every answer */
 
 fleet_http_handler api_agents_list, api_agents_get, api_agents_ping, api_apps_list;
 fleet_http_handler api_restart_app, api_push_config, api_update_app, api_rollback_app;

@@ -268,6 +268,8 @@ int console_config_load(int argc, char **argv, struct console_config *ret, enum 
 void console_config_done(struct console_config *config)
 {
 	free(config->listen_host);
+	free(config->tls_cert_file);
+	free(config->tls_key_file);
 	free(config->data_dir);
 	free(config->web_dir);
 	for (size_t i = 0; i < config->api_key_count; i++)

@@ -29,8 +29,10 @@ struct console_config {
 	bool dev;          /* loopback only, no keys asked */
 	char *listen_host; /* owned: an address without brackets */
 	uint16_t listen_port;
-	char *data_dir; /* owned */
-	char *web_dir;  /* owned; NULL: beside the program, else the installed one */
+	char *tls_cert_file, *tls_key_file; /* owned; NULL: plain HTTP */
+	bool tls_allow_1_2;                 /* beside 1.3 */
+	char *data_dir;                     /* owned */
+	char *web_dir;                      /* owned; NULL: beside the program, else the installed one */
 	enum fleet_log_level log_level;
 	enum fleet_log_format log_format;
 	int64_t heartbeat_interval_ms; /* told to the agents; 0: each keeps its own */

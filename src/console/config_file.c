@@ -4,8 +4,9 @@
 #include "fleet/limits.h"
 #include "fleet/yaml.h"
 
-static const char *const root_keys[] = {"listen", "data_dir", "web_dir", "log", "api_keys", "agent_keys",
-	"heartbeat_interval", "command_ttl", NULL};
+static const char *const root_keys[] = {"listen", "tls", "data_dir", "web_dir", "log", "api_keys",
+	"agent_keys", "heartbeat_interval", "command_ttl", NULL};
+static const char *const tls_keys[] = {"cert_file", "key_file", "min_version", NULL};
 static const char *const log_keys[] = {"level", "format", NULL};
 static const char *const api_key_keys[] = {"name", "key", "key_sha256", "role", NULL};
 static const char *const agent_key_keys[] = {"agent_id", "key", "key_sha256", NULL};
@@ -40,6 +41,35 @@ static int read_duration(const struct fleet_yaml *yaml, const struct fleet_yaml_
 			"%s must be from %lld s to %lld s", key, (long long)(min_ms / 1000),
 			(long long)(max_ms / 1000));
 	*ret = value;
+	return 0;
+}
+
+static int read_tls(struct console_config *config, const struct fleet_yaml *yaml,
+	const struct fleet_yaml_node *root, struct fleet_error *err)
+{
+	const struct fleet_yaml_node *tls = NULL;
+	const char *version = NULL;
+	int r;
+
+	r = fleet_yaml_get_mapping(yaml, root, "tls", &tls, err);
+	if (r < 0 || !tls)
+		return r;
+	r = fleet_yaml_check_keys(yaml, tls, tls_keys, err);
+	if (r >= 0)
+		r = read_text(yaml, tls, "cert_file", &config->tls_cert_file, err);
+	if (r >= 0)
+		r = read_text(yaml, tls, "key_file", &config->tls_key_file, err);
+	if (r >= 0)
+		r = fleet_yaml_get_string(yaml, tls, "min_version", &version, err);
+	if (r < 0)
+		return r;
+	/* Half of it must not mean plain HTTP. */
+	if (!config->tls_cert_file || !config->tls_key_file)
+		return fleet_yaml_error(yaml, tls, err, "tls needs both cert_file and key_file");
+	if (version && strcmp(version, "1.2") != 0 && strcmp(version, "1.3") != 0)
+		return fleet_yaml_error(yaml, fleet_yaml_get(tls, "min_version"), err,
+			"min_version must be 1.2 or 1.3, not '%s'", version);
+	config->tls_allow_1_2 = str_equal(version, "1.2");
 	return 0;
 }
 
@@ -222,6 +252,8 @@ int console_config_read(struct console_config *config, const char *text, size_t 
 		r = read_text(yaml, root, "data_dir", &config->data_dir, err);
 	if (r >= 0)
 		r = read_text(yaml, root, "web_dir", &config->web_dir, err);
+	if (r >= 0)
+		r = read_tls(config, yaml, root, err);
 	if (r >= 0)
 		r = read_log(config, yaml, root, err);
 	if (r >= 0)

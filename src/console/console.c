@@ -40,6 +40,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	commands_tick(&console->commands, fleet_clock_wall_ms());
 	artifacts_tick(&console->artifacts);
 	snapshots_tick(console->snapshots, fleet_clock_wall_ms());
+	certificate_tick(&console->certificate);
 }
 
 static void on_flushed(evutil_socket_t fd, short what, void *arg)
@@ -97,6 +98,15 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	(void)number;
 	(void)what;
 	console_stop(arg);
+}
+
+static void on_hangup(evutil_socket_t number, short what, void *arg)
+{
+	struct console *console = arg;
+
+	(void)number;
+	(void)what;
+	certificate_reload(&console->certificate);
 }
 
 void console_run(struct console *console)
@@ -187,9 +197,14 @@ static bool gate(struct fleet_http_request *req, const struct fleet_http_route *
 
 static int start_server(struct console *console, struct fleet_error *err)
 {
-	static const int numbers[] = {SIGTERM, SIGINT};
-	int r;
+	static const struct {
+		int number;
+		event_callback_fn callback;
+	} watched[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
+	int r = certificate_open(&console->certificate, &console->config, console->store, err);
 
+	if (r < 0)
+		return r;
 	console->auth.config = &console->config;
 	r = fleet_http_server_new(console->base,
 		&(struct fleet_http_options){
@@ -197,17 +212,19 @@ static int start_server(struct console *console, struct fleet_error *err)
 			.port = console->config.listen_port,
 			.routes = console_routes,
 			.gate = gate,
-			.headers = console_headers,
+			.headers = console->certificate.tls ? console_tls_headers : console_headers,
+			.tls = console->certificate.tls,
 			.arg = console,
 		},
 		&console->http, err);
 	if (r < 0)
 		return r;
 	console->tick = timer_new(console, EV_PERSIST, on_tick, 1000);
-	for (size_t i = 0; i < FLEET_ARRAY_LEN(numbers); i++) {
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(watched); i++) {
 		/* What holds again when the handler is gone: a second signal does not cut the end short. */
-		(void)signal(numbers[i], SIG_IGN);
-		console->signals[i] = evsignal_new(console->base, numbers[i], on_signal, console);
+		(void)signal(watched[i].number, SIG_IGN);
+		console->signals[i] =
+			evsignal_new(console->base, watched[i].number, watched[i].callback, console);
 		if (!console->signals[i] || event_add(console->signals[i], NULL) < 0)
 			return fleet_error_set(err, -ENOMEM, "cannot watch for signals");
 	}
@@ -276,6 +293,7 @@ void console_free(struct console *console)
 	snapshots_free(console->snapshots);
 	events_free(console->events);
 	fleet_http_server_free(console->http);
+	certificate_done(&console->certificate);
 	artifacts_done(&console->artifacts);
 	file_worker_free(console->files);
 	commands_done(&console->commands);

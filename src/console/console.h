@@ -4,6 +4,7 @@
 #define CONSOLE_CONSOLE_H
 #include "console/artifacts.h"
 #include "console/auth.h"
+#include "console/certificate.h"
 #include "console/commands.h"
 #include "console/config.h"
 #include "console/events.h"
@@ -25,16 +26,17 @@ struct console {
 	struct hub *hub;
 	struct snapshots *snapshots;
 	struct auth auth;
+	struct certificate certificate;
 	struct static_files *web; /* NULL: none found */
 	struct fleet_http_server *http;
-	struct event *tick, *signals[2], *farewell;
+	struct event *tick, *signals[3], *farewell;
 	int64_t farewell_ms; /* monotonic: when those who have not said goodbye are cut; 0 running */
 };
 
 /* Opens what it needs and listens. Takes *config. *ret owned. Blocks until it is ready. */
 int console_new(
 	struct console_config *takes_config, struct console **ret, struct fleet_error *err) FLEET_MUST_CHECK;
-/* Runs until SIGTERM, SIGINT or console_stop. */
+/* Runs until SIGTERM, SIGINT or console_stop. SIGHUP has it read its certificate again. */
 void console_run(struct console *console);
 /* Begins to end: no new agents, 1001 to those that are there; console_run returns soon after. */
 void console_stop(struct console *console);

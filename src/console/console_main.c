@@ -15,13 +15,13 @@ static int fail(const struct fleet_error *err, int status)
 
 static void tell_address(const struct console *console)
 {
-	const char *host = console->config.listen_host;
+	const char *host = console->config.listen_host, *scheme = console->certificate.tls ? "https" : "http";
 	char address[80];
 
 	if (str_equal(host, "127.0.0.1") || str_equal(host, "::1"))
 		host = "localhost";
-	(void)snprintf(address, sizeof(address), strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host,
-		console_port(console)); /* an address and a port fit */
+	(void)snprintf(address, sizeof(address), strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", scheme,
+		host, console_port(console)); /* an address and a port fit */
 	if (console->config.dev) {
 		printf("Listening on %s\n", address);
 		(void)fflush(stdout); /* nobody reads it: then nobody misses it */
@@ -38,8 +38,11 @@ static void warn_of_gaps(const struct console_config *config)
 		log_warn("api_keys is empty: nobody can ask this console for anything");
 	if (config->agent_key_count == 0)
 		log_warn("agent_keys is empty: no agent can connect");
-	if (!console_address_is_loopback(config->listen_host))
-		log_warn("keys travel unencrypted to %s: put a TLS proxy in front", config->listen_host);
+	if (!config->tls_cert_file && !console_address_is_loopback(config->listen_host))
+		log_warn("keys travel unencrypted to %s: give the console a certificate (tls in its config), "
+			 "or put a "
+			 "TLS proxy in front",
+			config->listen_host);
 }
 
 int console_main_run(int argc, char **argv)

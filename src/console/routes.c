@@ -35,13 +35,12 @@ const struct fleet_http_route console_routes[] = {
 	{0},
 };
 
-const char *const console_headers[] = {
-	"X-Content-Type-Options: nosniff",
-	"Referrer-Policy: no-referrer",
-	"X-Frame-Options: DENY",
-	"Cross-Origin-Opener-Policy: same-origin",
-	"Cross-Origin-Resource-Policy: same-origin",
-	"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
-	"Cache-Control: no-store",
-	NULL,
-};
+#define HEADERS                                                                                              \
+	"X-Content-Type-Options: nosniff", "Referrer-Policy: no-referrer", "X-Frame-Options: DENY",          \
+		"Cross-Origin-Opener-Policy: same-origin", "Cross-Origin-Resource-Policy: same-origin",      \
+		"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",                       \
+		"Cache-Control: no-store"
+
+const char *const console_headers[] = {HEADERS, NULL};
+/* Whoever was here by TLS once does not come without it again. */
+const char *const console_tls_headers[] = {HEADERS, "Strict-Transport-Security: max-age=31536000", NULL};

@@ -23,6 +23,7 @@ static void test_config_is_read(void)
 	unsigned char digest[FLEET_SHA256_LEN];
 	const char *text =
 		"listen: '[::1]:5001'\n"
+		"tls: {cert_file: /srv/c.crt, key_file: /srv/c.key, min_version: 1.2}\n"
 		"data_dir: /srv/fleet\n"
 		"log: {level: debug, format: json}\n"
 		"api_keys:\n"
@@ -37,6 +38,9 @@ static void test_config_is_read(void)
 	CU_ASSERT_EQUAL_FATAL(read_config(text, &c, &err), 0);
 	CU_ASSERT_STRING_EQUAL(c.listen_host, "::1");
 	CU_ASSERT_EQUAL(c.listen_port, 5001);
+	CU_ASSERT_STRING_EQUAL(c.tls_cert_file, "/srv/c.crt");
+	CU_ASSERT_STRING_EQUAL(c.tls_key_file, "/srv/c.key");
+	CU_ASSERT(c.tls_allow_1_2);
 	CU_ASSERT_STRING_EQUAL(c.data_dir, "/srv/fleet");
 	CU_ASSERT_EQUAL(c.log_level, FLEET_LOG_DEBUG);
 	CU_ASSERT_EQUAL(c.log_format, FLEET_LOG_FORMAT_JSON);
@@ -63,6 +67,10 @@ static void test_config_names_what_is_wrong(void)
 		{"listen: 5000\n", "console.yaml:1:9", "HOST:PORT"},
 		{"listen: example.org:5000\n", "console.yaml:1:9", "IP address"},
 		{"listen: 127.0.0.1:70000\n", "console.yaml:1:9", "HOST:PORT"},
+		{"tls: yes\n", "console.yaml:1:6", "mapping"},
+		{"tls: {cert_file: /c}\n", "console.yaml:1:6", "both cert_file and key_file"},
+		{"tls: {cert_file: /c, key_file: ''}\n", "console.yaml:1:32", "empty"},
+		{"tls: {cert_file: /c, key_file: /k, min_version: 1.1}\n", "console.yaml:1:49", "1.2 or 1.3"},
 		{"log: {level: loud}\n", "console.yaml:1:14", "loud"},
 		{"log: {format: xml}\n", "console.yaml:1:15", "text or json"},
 		{"api_keys: [{name: a, role: admin}]\n", "console.yaml:1:12", "key_sha256"},
