@@ -188,6 +188,7 @@ static int open_links(struct agent *a, const char *const *child_argv, struct fle
 	struct link_options hub = {.console_url = a->config->console_url,
 		.agent_id = a->config->agent_id,
 		.api_key = a->config->api_key,
+		.ca_file = a->config->ca_file,
 		.agent_version = PACKAGE_VERSION};
 	struct hostlink_options host = {.socket_path = a->config->host_socket,
 		.child_argv = child_argv,

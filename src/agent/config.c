@@ -46,7 +46,9 @@ static const struct setting {
 	{"log-format", NULL, "FORMAT", "text or json [text]", apply_log_format, 0},
 	{NULL, "FLEET_API_KEY", NULL, NULL, apply_text, FIELD(api_key)},
 	{NULL, "FLEET_JOIN_TOKEN", NULL, NULL, apply_text, FIELD(join_token)},
-	{NULL, "FLEET_CA_FILE", NULL, NULL, apply_text, FIELD(ca_file)},
+	{"ca-file", "FLEET_CA_FILE", "FILE",
+		"trust these authorities for the console's certificate [the system's]", apply_text,
+		FIELD(ca_file)},
 	{NULL, "FLEET_CERT_FILE", NULL, NULL, apply_text, FIELD(cert_file)},
 	{NULL, "FLEET_KEY_FILE", NULL, NULL, apply_text, FIELD(key_file)},
 	{"version", NULL, NULL, "print the version", apply_switch, FIELD(version)},
@@ -376,11 +378,6 @@ static void fill_defaults(struct agent_config *c, const char *env_file, bool hos
 		return;
 	if (!c->console_url)
 		c->unconfigured = xasprintf("FLEET_CONSOLE_URL is not set in %s", env_file);
-	else if (str_starts(c->console_url, "https://"))
-		c->unconfigured = xasprintf(
-			"this version cannot speak TLS itself, so it cannot connect to %s: give the http:// "
-			"address of a TLS tunnel on this server",
-			c->console_url);
 	else if (!c->agent_id)
 		c->unconfigured = xasprintf(
 			"FLEET_AGENT_ID is not set in %s, and the hostname is no valid id", env_file);

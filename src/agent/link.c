@@ -4,6 +4,7 @@
 #include "fleet/clock.h"
 #include "fleet/log.h"
 #include "fleet/message.h"
+#include "fleet/tls.h"
 #include "fleet/ws.h"
 
 #define IDLE_PING_MS       15000
@@ -18,6 +19,7 @@ struct link {
 	char *console_url, *hub_url, *api_key, *user_agent;
 	int64_t idle_ping_ms, dead_ms, connect_timeout_ms, steady_ms;
 	int64_t (*wait_ms)(int64_t wait_ms);
+	struct fleet_tls_client *tls; /* NULL: the console is asked in plain */
 	struct fleet_ws *ws;
 	struct evdns_base *dns; /* while connecting: it holds buffers that an idle agent does not need */
 	struct fleet_backoff backoff;
@@ -171,6 +173,7 @@ static void on_retry(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, v
 	struct link *link = arg;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct fleet_ws_client_options options = {.url = link->hub_url,
+		.tls = link->tls,
 		.subprotocol = FLEET_SUBPROTOCOL,
 		.bearer = link->api_key,
 		.user_agent = link->user_agent,
@@ -218,6 +221,9 @@ int link_new(struct event_base *base, const struct link_options *options, const 
 	link->hub_url = xasprintf("%s/api/hub?agentId=%s", options->console_url, options->agent_id);
 	link->api_key = xstrdup(options->api_key);
 	link->user_agent = xasprintf("fleet-agent/%s", options->agent_version);
+	if (str_starts(options->console_url, "https://"))
+		link->tls = fleet_tls_client_new(&(struct fleet_tls_client_options){
+			.ca_file = options->ca_file, .ca_setting = "FLEET_CA_FILE"});
 	link->idle_ping_ms = options->idle_ping_ms ? options->idle_ping_ms : IDLE_PING_MS;
 	link->dead_ms = options->dead_ms ? options->dead_ms : DEAD_MS;
 	link->connect_timeout_ms =
@@ -295,6 +301,7 @@ void link_free(struct link *link)
 	if (!link)
 		return;
 	fleet_ws_free(link->ws);
+	fleet_tls_client_free(link->tls);
 	drop_dns(link);
 	if (link->retry)
 		event_free(link->retry);

@@ -11,6 +11,7 @@ struct link;
 struct link_options { /* copied */
 	const char *console_url, *agent_id;
 	const char *api_key; /* NULL: none is sent */
+	const char *ca_file; /* for https://: trusted instead of the system's authorities; NULL: those */
 	const char *agent_version;
 	/* 0: the defaults. Tests use shorter ones. */
 	int64_t idle_ping_ms, dead_ms, connect_timeout_ms, steady_ms;

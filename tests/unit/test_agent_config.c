@@ -91,7 +91,6 @@ static void test_stays_unconfigured(void)
 			"FLEET_HEARTBEAT_INTERVAL must be"},
 		{"FLEET_CONSOLE_URL=http://c:1\nFLEET_AGENT_ID=\"a b\"\n", "FLEET_AGENT_ID must begin"},
 		{"FLEET_CONSOLE_URL=http://c:1\nFLEET_JOIN_TOKEN=abc\n", "set FLEET_API_KEY"},
-		{"FLEET_CONSOLE_URL=https://c:1\n", "TLS"},
 		{"FLEET_CONSOLE_URL='http://c:1\n", "agent.env:"},
 	};
 
@@ -115,13 +114,13 @@ static void test_reads_everything(void)
 	struct fleet_error err = FLEET_ERROR_INIT;
 
 	write_env(
-		"# a comment\nFLEET_CONSOLE_URL=\"http://console.example:5000/\"\nFLEET_AGENT_ID=agent-001\n"
+		"# a comment\nFLEET_CONSOLE_URL=\"https://console.example:5000/\"\nFLEET_AGENT_ID=agent-001\n"
 		"FLEET_API_KEY=secret\nFLEET_HEARTBEAT_INTERVAL=30\nFLEET_LABELS=site=berlin,role=\n"
 		"FLEET_LOG_LEVEL=debug\nFLEET_CA_FILE=/ca\nFLEET_CERT_FILE=/cert\nFLEET_KEY_FILE=/"
 		"key\nOTHER=1\n");
 	CU_ASSERT_EQUAL_FATAL(load_with_env("--log-format json", &c, &err), 0);
 	CU_ASSERT_PTR_NULL(c.unconfigured);
-	CU_ASSERT_STRING_EQUAL(c.console_url, "http://console.example:5000");
+	CU_ASSERT_STRING_EQUAL(c.console_url, "https://console.example:5000");
 	CU_ASSERT_STRING_EQUAL(c.agent_id, "agent-001");
 	CU_ASSERT_STRING_EQUAL(c.api_key, "secret");
 	CU_ASSERT_EQUAL(c.heartbeat_ms, 30000);

@@ -252,8 +252,11 @@ static void set_options(struct download *d)
 	(void)curl_easy_setopt(d->curl, CURLOPT_HEADERDATA, d);
 	(void)curl_easy_setopt(d->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	(void)curl_easy_setopt(d->curl, CURLOPT_USERAGENT, "fleet-agent/" PACKAGE_VERSION);
-	if (o->ca_file)
+	(void)curl_easy_setopt(d->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (o->ca_file) { /* these, and not also the system's */
 		(void)curl_easy_setopt(d->curl, CURLOPT_CAINFO, o->ca_file);
+		(void)curl_easy_setopt(d->curl, CURLOPT_CAPATH, NULL);
+	}
 	if (o->cert_file)
 		(void)curl_easy_setopt(d->curl, CURLOPT_SSLCERT, o->cert_file);
 	if (o->key_file)
