@@ -31,7 +31,7 @@ FLEET_DEFINE_CLEANUP(struct fleet_http_client *, fleet_http_client_free)
 
 /* path: absolute path with query, or a whole URL below base_url. body: JSON or NULL. 0 whenever an HTTP answer
  * came, whatever its status (redirects are not followed); otherwise -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT,
- * -ECONNRESET, -EPROTO, -E2BIG, -EINVAL (not below base_url) with a sentence that goes well after
+ * -ECONNRESET, -EKEYREJECTED (the certificate), -EPROTO, -E2BIG, -EINVAL (not below base_url) with a sentence that goes well after
  * "Cannot reach URL: ". *ret is filled only when 0 is returned. */
 int fleet_http_call(struct fleet_http_client *client, const char *method, const char *path, struct json_object *body,
 	struct fleet_http_response *ret, struct fleet_error *err) FLEET_MUST_CHECK;

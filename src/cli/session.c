@@ -66,7 +66,14 @@ void session_done(struct session *s)
 void session_tell_unreachable(const struct session *s, const struct fleet_error *err)
 {
 	output_line(stderr, "Cannot reach %s: %s.", s->config.url, err->message);
-	output_line(stderr, "  Is the console running there? Another one: fleetctl login --url URL");
+	if (err->code == -EKEYREJECTED)
+		output_line(stderr,
+			"  Is the URL right? The file with the authority's certificate: fleetctl login --url "
+			"%s "
+			"--ca-file FILE",
+			s->config.url);
+	else
+		output_line(stderr, "  Is the console running there? Another one: fleetctl login --url URL");
 }
 
 /* The ids in an array of objects, borrowed; for suggestions. */

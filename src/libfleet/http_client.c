@@ -22,6 +22,7 @@ struct exchange {
 	struct fleet_buffer body;
 	char *location, *next;
 	struct sse_parser *events; /* NULL: everything goes to body */
+	bool plain;                /* http:// */
 	int failed;                /* what a callback of ours ended it with */
 	char message[CURL_ERROR_SIZE];
 };
@@ -229,6 +230,7 @@ static void setup(struct fleet_http_client *client, struct exchange *x, const ch
 {
 	CURL *curl = client->curl;
 
+	x->plain = strncasecmp(url, "http://", 7) == 0;
 	curl_easy_reset(curl); /* options go, the connection stays */
 	/* None of these can fail but for want of memory, which the request would tell. */
 	(void)curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -250,8 +252,11 @@ static void setup(struct fleet_http_client *client, struct exchange *x, const ch
 	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, client->headers);
 	if (client->user_agent)
 		(void)curl_easy_setopt(curl, CURLOPT_USERAGENT, client->user_agent);
-	if (client->ca_file)
+	(void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (client->ca_file) { /* these, and not also the system's */
 		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
+		(void)curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	}
 }
 
 /* What went wrong, in one sentence that follows "Cannot reach URL: ". */
@@ -287,14 +292,21 @@ static int explain(struct exchange *x, CURLcode code, struct fleet_error *err)
 		return fleet_error_set(
 			err, -ECONNRESET, "the connection broke before the answer was complete");
 	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CACERT_BADFILE:
 		return fleet_error_set(
-			err, -EPROTO, "the server's certificate is not trusted: %s", x->message);
+			err, -EKEYREJECTED, "the server's certificate is not trusted (%s)", x->message);
+	case CURLE_SSL_CACERT_BADFILE:
+		return fleet_error_set(err, -EKEYREJECTED,
+			"the authorities that its certificate is to be compared with cannot be read (%s)",
+			x->message);
+	case CURLE_SSL_CONNECT_ERROR:
+		return fleet_error_set(
+			err, -EPROTO, "no TLS connection could be made (%s); is it http://?", x->message);
 	case CURLE_URL_MALFORMAT:
 		return fleet_error_set(err, -EINVAL, "the URL is not valid: %s", x->message);
 	case CURLE_UNSUPPORTED_PROTOCOL: /* so an answer is called that looks like HTTP/0.9 */
 	case CURLE_WEIRD_SERVER_REPLY:
-		return fleet_error_set(err, -EPROTO, "what answers there does not speak HTTP");
+		return fleet_error_set(err, -EPROTO, "what answers there does not speak HTTP%s",
+			x->plain ? "; is it https://?" : "");
 	default:
 		return fleet_error_set(
 			err, -EPROTO, "%s", x->message[0] ? x->message : curl_easy_strerror(code));

@@ -603,6 +603,7 @@ static void test_the_server_goes_first(void)
 static void test_who_speaks_no_tls_is_told_of(void)
 {
 	static const char plain[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+	static const char ask[] = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct fleet_buffer got = {0};
 	uint16_t port;
 	int listener = raw_listen(&port), fd = -1;
@@ -625,7 +626,7 @@ static void test_who_speaks_no_tls_is_told_of(void)
 
 	fd = raw_connect(fleet_http_server_port(t.server)); /* and the other way round */
 	fleet_buffer_truncate(&got, 0);
-	CU_ASSERT(raw_send(t.base, fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", 35));
+	CU_ASSERT(raw_send(t.base, fd, ask, sizeof(ask) - 1));
 	CU_ASSERT(raw_wait_end(t.base, fd, &got));
 	CU_ASSERT_FALSE(raw_has(&got, "hello"));
 	(void)close(fd);
