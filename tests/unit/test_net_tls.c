@@ -27,6 +27,7 @@ static struct {
 	struct fleet_tls_server *tls;
 	struct fleet_tls_client *client;
 	struct fleet_http_server *server;
+	struct fleet_http_request *late; /* to be answered by the test */
 	struct seen at_server, at_client;
 } t;
 
@@ -74,7 +75,12 @@ static void handle_hello(struct fleet_http_request *req, void *arg FLEET_UNUSED)
 	fleet_http_reply_bytes(req, 200, "text/plain", "hello", 5);
 }
 
-static const struct fleet_http_route routes[] = {
+static void handle_late(struct fleet_http_request *req, void *arg FLEET_UNUSED)
+{
+	t.late = req;
+}
+
+static const struct fleet_http_route routes[] = {{"GET", "/late", handle_late, 0},
 	{"GET", "/hub", handle_hub, 0}, {"GET", "/hello", handle_hello, 0}, {0}};
 
 static void listen_again(int64_t timeout_ms)
@@ -214,18 +220,22 @@ static bool raw_tls_handshake(struct raw_tls *r)
 	return result == 1;
 }
 
-static bool raw_tls_ask(struct raw_tls *r, const char *text, struct fleet_buffer *answer, const char *wanted)
+static bool raw_tls_read(struct raw_tls *r, struct fleet_buffer *answer, const char *wanted)
 {
-	const int len = (int)strlen(text);
 	int result = 0;
 	char chunk[4096];
 
-	if (SSL_write(r->ssl, text, len) != len)
-		return false;
 	return RAW_WAIT(
 		t.base, (result = SSL_read(r->ssl, chunk, sizeof(chunk)),
 				result > 0 ? fleet_buffer_add(answer, chunk, (size_t)result) : (void)0,
 				raw_has(answer, wanted)));
+}
+
+static bool raw_tls_ask(struct raw_tls *r, const char *text, struct fleet_buffer *answer, const char *wanted)
+{
+	const int len = (int)strlen(text);
+
+	return SSL_write(r->ssl, text, len) == len && raw_tls_read(r, answer, wanted);
 }
 
 /* --- tests --------------------------------------------------------------------------------------------- */
@@ -492,13 +502,25 @@ static void test_slow_requests_are_cut(void)
 
 static void test_a_settled_connection_is_not_cut(void)
 {
+	static const char ask[] = "GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct fleet_buffer answer = {0};
+	struct raw_tls r;
+
 	start_with(good_certificate(), false, 400);
+	r = raw_tls_new(TLS1_3_VERSION, TLS1_3_VERSION);
+	CU_ASSERT(raw_tls_handshake(&r));
+	CU_ASSERT_EQUAL(SSL_write(r.ssl, ask, sizeof(ask) - 1), sizeof(ask) - 1);
+	CU_ASSERT_FATAL(RAW_WAIT(t.base, t.late));
 	pair();
 	CU_ASSERT(say("hello", 5));
 	for (const int64_t until = fleet_clock_monotonic_ms() + 900; fleet_clock_monotonic_ms() < until;)
 		raw_turn(t.base); /* that nothing happens is what is tested */
 	CU_ASSERT(say("still here", 10));
 	CU_ASSERT_EQUAL(t.at_client.closed + t.at_server.closed, 0);
+	fleet_http_reply_bytes(TAKE_PTR(t.late), 200, "text/plain", "at last", 7);
+	CU_ASSERT(raw_tls_read(&r, &answer, "at last"));
+	raw_tls_done(&r);
+	fleet_buffer_done(&answer);
 	stop();
 }
 
@@ -574,7 +596,7 @@ static void test_sudden_ends_leave_nothing(void)
 		(void)close(fd);
 		r = raw_tls_new(TLS1_3_VERSION, TLS1_3_VERSION);
 		CU_ASSERT(raw_tls_handshake(&r));
-		CU_ASSERT_EQUAL(SSL_write(r.ssl, "GET /hel", 8), 8);
+		CU_ASSERT_EQUAL(SSL_write(r.ssl, "GET /h", 6), 6);
 		raw_tls_done(&r);
 		pair();
 		CU_ASSERT(say("x", 1));
