@@ -30,6 +30,7 @@ struct hub_link {
 	bool ready;                    /* `registered` is on its way, commands may follow */
 	char spool_id[FLEET_UUID_LEN + 1];
 	struct event *timer; /* register is overdue, or: the store failed, come again */
+	bool behind;         /* the store failed: what would come behind the gap is not taken */
 	unsigned bad_messages;
 	/* acks */
 	struct event *ack_timer;

@@ -108,8 +108,10 @@ static void on_store_retry(evutil_socket_t fd, short what, void *arg)
 	hub_link_close(arg, CLOSE_TRY_AGAIN, "the console could not store what the agent sent");
 }
 
+/* Until the agent comes again, and says all of it in its order, nothing is taken that belongs behind what was lost. */
 static void store_failed(struct hub_link *link)
 {
+	link->behind = true;
 	if (link->owner && !link->timer)
 		hub_timer_start(link, &link->timer, on_store_retry, HUB_STORE_RETRY_MS);
 }
@@ -293,6 +295,8 @@ static void handle_audit_event(struct hub_link *link, struct json_object *messag
 	int64_t happened_ms = 0;
 	size_t details_len = 0;
 
+	if (link->behind)
+		return;
 	if (!str_equal(fleet_json_string(message, "spoolId"), link->spool_id)) {
 		send_error(link, "wrong-spool", "$.spoolId: must be the registered one", message);
 		return;
@@ -359,9 +363,12 @@ static void on_result_kept(int result, const char *id, void *arg)
 
 static void handle_result(struct hub_link *link, struct json_object *message)
 {
-	int r = commands_result(
-		link->hub->options.commands, link->agent_id, message, on_result_kept, hub_link_ref(link));
+	int r;
 
+	if (link->behind)
+		return;
+	r = commands_result(
+		link->hub->options.commands, link->agent_id, message, on_result_kept, hub_link_ref(link));
 	if (r < 0) { /* then on_result_kept is not called */
 		send_error(link, "wrong-agent", "$.commandId: is another agent's command", message);
 		hub_link_unref(link);

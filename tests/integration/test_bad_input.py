@@ -329,9 +329,10 @@ def broken_yaml_among_good_files(lab):
     problems = lab.api("/api/agents/agent-001").get("problems", [])
     check({"broken.yaml", "mistyped.yaml", "wrongtype.yaml"} <= {os.path.basename(p["file"]) for p in problems},
           f"problems that the console shows: {problems}")
-    check_equal(lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])["state"], "succeeded", "a restart")
+    ended = lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])
+    check_equal(ended["state"], "succeeded", "a restart")
     # Mended and reloaded: the app is there, without a restart of anything.
-    pid = lab.running("agent-001", "app-a")["pid"]
+    pid = ended["pid"]
     os.unlink(lab.path("agent-001.apps.d/again.yaml"))
     lab.write("agent-001.apps.d/broken.yaml", "managed_apps:\n" + lab.simulated("app-b"))
     agent.process.send_signal(1)
