@@ -128,6 +128,7 @@ static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent,
 	config.agent_id = xstrdup(FIXTURE_AGENT);
 	config.driver_dir = xstrdup(f->driver_dir);
 	config.apps_dir = xasprintf("%s/apps.d", f->dir);
+	config.env_file = xasprintf("%s/agent.env", f->dir);
 	config.socket_path = xasprintf("%s/sock", f->dir);
 	config.state_dir = xasprintf("%s/state", f->dir);
 	config.unpacker = xstrdup(HOST_UNPACKER);

@@ -52,7 +52,7 @@ void fixture_listen(struct fixture *f, uid_t agent);
 int fixture_try_as(const struct fixture *f, uid_t uid);
 /* What systemd runs at boot: the files are put in order, no host runs. */
 void fixture_recover_files(const struct fixture *f);
-/* Waits for a host that kills itself. */
+/* Waits for a host that kills itself, or ends by itself. */
 void fixture_wait_for_death(struct fixture *f);
 
 /* A command's payload, fresh id, good for ten minutes; args taken (NULL: {}). */

@@ -675,6 +675,24 @@ static void test_reload(void)
 	fixture_done(&f);
 }
 
+/* A host that knows its agent by another name than the console's commands have ends, for systemd to start it
+ * anew. */
+static void test_renamed_agent(void)
+{
+	struct fixture f;
+	_cleanup_json_ struct json_object *first = NULL;
+
+	begin(&f, "", "running");
+	fixture_write(&f, "agent.env", "FLEET_AGENT_ID=" FIXTURE_AGENT "\n");
+	CU_ASSERT_EQUAL(kill(f.host, SIGHUP), 0);
+	first = fixture_wait(&f, "description");
+	CU_ASSERT_PTR_NOT_NULL(first);
+	fixture_write(&f, "agent.env", "FLEET_AGENT_ID=another\n");
+	CU_ASSERT_EQUAL(kill(f.host, SIGHUP), 0);
+	fixture_wait_for_death(&f);
+	fixture_done(&f);
+}
+
 /* The kernel says who connects: root, the host's own user and the agent's, and nobody else. */
 static void test_peers(void)
 {
@@ -934,7 +952,8 @@ int main(void)
 		UNIT_TEST(test_shared_file_restarts_every_app),
 		UNIT_TEST(test_what_cannot_be_done_ends_with_a_result), UNIT_TEST(test_status),
 		UNIT_TEST(test_hanging_status_is_unknown), UNIT_TEST(test_refusals_are_told_and_do_nothing),
-		UNIT_TEST(test_bad_frames_are_answered), UNIT_TEST(test_reload), UNIT_TEST(test_peers), {0}};
+		UNIT_TEST(test_bad_frames_are_answered), UNIT_TEST(test_reload),
+		UNIT_TEST(test_renamed_agent), UNIT_TEST(test_peers), {0}};
 	static const struct unit_test death[] = {UNIT_TEST(test_operation_dies), UNIT_TEST(test_host_dies),
 		UNIT_TEST(test_death_at_each_step_of_a_push), UNIT_TEST(test_death_in_a_rollback),
 		UNIT_TEST(test_results_are_told_until_stored), {0}};

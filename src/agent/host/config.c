@@ -262,6 +262,8 @@ int host_config_parse(int argc, char **argv, struct host_config *ret, struct fle
 		host_config_done(&c);
 		return r;
 	}
+	if (!f.agent_id && (f.env_file || !f.dev))
+		c.env_file = xstrdup(f.env_file ? f.env_file : ETC_DIR "/agent.env");
 	c.socket_fd = (int)f.socket_fd;
 	c.peer_uid = choose_peer(&f);
 	c.dev = f.dev;
@@ -272,8 +274,19 @@ int host_config_parse(int argc, char **argv, struct host_config *ret, struct fle
 	return 0;
 }
 
+bool host_config_agent_changed(const struct host_config *c)
+{
+	_cleanup_(fleet_envfile_freep) struct fleet_envfile *env = NULL;
+	_cleanup_(host_config_done) struct host_config now = {0};
+	const struct flags f = {.dev = c->dev};
+
+	return c->env_file && read_env_file(c->env_file, true, &env, NULL) >= 0 &&
+	       choose_agent_id(&now, &f, env, NULL) >= 0 && !str_equal(now.agent_id, c->agent_id);
+}
+
 void host_config_done(struct host_config *c)
 {
+	free(c->env_file);
 	free(c->agent_id);
 	free(c->apps_dir);
 	free(c->driver_dir);

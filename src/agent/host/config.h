@@ -1,5 +1,6 @@
 /* What the driver host was started with: flags, agent.env, and what systemd hands over in the environment.
- * Read once, before anything else runs; the only file here that reads the environment. */
+ * Read once, before anything else runs: who changes agent.env has the host start anew. The only file here
+ * that reads the environment. */
 #ifndef HOST_CONFIG_H
 #define HOST_CONFIG_H
 #include <sys/types.h>
@@ -9,6 +10,7 @@
 struct host_config {
 	char *agent_id, *apps_dir, *driver_dir, *state_dir, *console_pub, /* owned; NULL with --dev */
 		*trusted_keys_dir;                                        /* owned; likewise */
+	char *env_file;      /* owned; agent.env, where it says who the agent is; NULL: a flag did */
 	char *unpacker;      /* owned; path of fleet-unpack */
 	char *socket_path;   /* owned; where to listen if nothing was handed over */
 	char *notify_socket; /* owned; systemd's, NULL: none */
@@ -24,6 +26,8 @@ struct host_config {
  * what else went wrong in the environment. */
 int host_config_parse(
 	int argc, char **argv, struct host_config *ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Whether agent.env names another agent by now. A file that cannot be read names none. */
+bool host_config_agent_changed(const struct host_config *c) FLEET_MUST_CHECK;
 void host_config_done(struct host_config *c);
 
 #endif

@@ -92,6 +92,11 @@ static void on_reload_signal(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig;
 	(void)what;
+	/* The console signs commands for an agent by its id. systemd starts the host again. */
+	if (host_config_agent_changed(h->config)) {
+		host_stop(h, "agent.env names another agent");
+		return;
+	}
 	notify(h, "STATUS=Reading apps and drivers again");
 	if (load(h, &err) < 0)
 		log_error("apps and drivers stay as they were: %s", err.message);
