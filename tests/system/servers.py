@@ -209,14 +209,18 @@ class Fleet(harness.Lab):
         s.unpack("/usr", "bin/fleet-console", "share/fleet")
         s.sh("useradd --system --home-dir /var/lib/fleet-console --shell /usr/sbin/nologin fleet-console; "
              "mkdir -p /var/lib/fleet-console; chown fleet-console: /var/lib/fleet-console; chmod 700 /var/lib/fleet-console")
-        keys = "".join(f"  - agent_id: {a.name}\n    key: key-of-{a.name}\n" for a in self.agents)
-        s.push("/etc/fleet-console/console.yaml",
-               f"listen: 0.0.0.0:{PORT}\ndata_dir: /var/lib/fleet-console\n"
-               f"api_keys:\n  - name: operator\n    key: {self.KEY}\n    role: operator\nagent_keys:\n{keys}",
-               mode="640", owner="root:fleet-console")
+        self.configure_console()
         self.install_units(s, "fleet-console")
         s.exec("systemctl", "enable", "--now", "fleet-console.service")
         self.until("the console is ready", self.console_ready)
+
+    def configure_console(self):
+        """An operator's key, and one for each agent."""
+        keys = "".join(f"  - agent_id: {a.name}\n    key: key-of-{a.name}\n" for a in self.agents)
+        self.console_server.push("/etc/fleet-console/console.yaml",
+                                 f"listen: 0.0.0.0:{PORT}\ndata_dir: /var/lib/fleet-console\n"
+                                 f"api_keys:\n  - name: operator\n    key: {self.KEY}\n    role: operator\nagent_keys:\n{keys}",
+                                 mode="640", owner="root:fleet-console")
 
     def console_ready(self):
         with contextlib.suppress(OSError, harness.http.client.HTTPException):

@@ -1,0 +1,376 @@
+#!/usr/bin/python3
+"""The contract's stories 1, 5 and 6 with the packages alone, as an admin with dpkg lives them: a server that is new to the
+fleet, an agent that becomes a newer version, a server that leaves. Nothing of the build tree is on the servers."""
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import github  # noqa: E402
+import packages  # noqa: E402
+import servers  # noqa: E402
+from servers import harness  # noqa: E402
+from harness import check, check_equal, check_in  # noqa: E402
+
+OLD, NEW = "1.0.0", "1.1.0"
+ENV = "/etc/fleet-agent/agent.env"
+UNITS = ("fleet-agent.service", "fleet-driver-host.socket", "fleet-driver-host.service", "fleet-driver-recover.service")
+APPS = """managed_apps:
+  - id: app-a
+    service_name: app-a.service
+  - id: slow
+    service_name: slow.service
+"""
+SLOW = "[Service]\nType=notify\nNotifyAccess=all\nExecStart=/bin/sh -c 'sleep 15; systemd-notify --ready; exec sleep infinity'\n"
+# Where the system itself writes while it runs, and the backups that useradd makes of what it changes, whoever the user is.
+NOT_LISTED = re.compile(r"/(proc|sys|dev|run|tmp|var/(tmp|log|cache|lib/(dpkg|systemd|postgresql|shadowsocks-libev)))/"
+                        r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/etc/[.]pwd[.]lock$")
+debs = {}
+
+
+def copy(server, *paths):
+    """Package files into /root."""
+    with subprocess.Popen(["tar", "-c", *[w for p in paths for w in ("-C", os.path.dirname(p), os.path.basename(p))]],
+                          stdout=subprocess.PIPE) as tar:
+        server.exec("tar", "-x", "-C", "/root", stdin=tar.stdout)
+    return ["/root/" + os.path.basename(p) for p in paths]
+
+
+def dpkg_install(server, *paths):
+    """dpkg -i, with nobody there to answer a question; the seconds that it took."""
+    files = copy(server, *paths)
+    began = time.monotonic()
+    server.exec("dpkg", "-i", *files, stdin=subprocess.DEVNULL)
+    took = time.monotonic() - began
+    server.exec("rm", *files)
+    return took
+
+
+def listing(server):
+    """What the server has written and deleted since it was made, and every user and group. A file of the machine's own root
+    that changed is no news, as long as it is there."""
+    upper = os.path.join(os.environ.get("FLEET_CONTAINER_STATE", "/var/tmp/fleet-container"), server.machine, "disk/upper")
+    found = set()
+    for folder, folders, names in os.walk(upper):
+        for name in folders + names:
+            path = os.path.join(folder, name)
+            inside, deleted = path[len(upper):], stat.S_ISCHR(os.lstat(path).st_mode)
+            if not NOT_LISTED.search(inside) and (deleted or not os.path.lexists(inside)):
+                found.add(("deleted " if deleted else "") + inside)
+    return found, server.sh("cut -d: -f1 /etc/passwd /etc/group").split()
+
+
+def owner(server, path):
+    return server.sh(f"stat -c '%U:%G %a' {path}").strip()
+
+
+def pid_of(server, app):
+    return server.main_pid(f"{app}.service")
+
+
+def set_up(fleet):
+    for server in fleet.everybody:  # a machine that is itself a container may forbid that packages start anything
+        server.exec("rm", "-f", "/usr/sbin/policy-rc.d")
+    dpkg_install(fleet.console_server, debs[OLD]["fleet-console"], debs[OLD]["fleetctl"])
+    set_up.started = fleet.console_server.show("fleet-console.service", "ActiveState")
+    fleet.configure_console()
+    fleet.console_server.exec("systemctl", "restart", "fleet-console.service")
+    fleet.until("the console is ready", fleet.console_ready)
+    server = fleet.agents[0]
+    server.push("/etc/systemd/system/app-a.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    server.push("/etc/systemd/system/slow.service", SLOW)
+    server.sh("systemctl daemon-reload; systemctl start app-a.service; systemctl --no-block start slow.service")
+
+
+def console_and_fleetctl_are_installed(fleet):
+    server = fleet.console_server
+    check_equal(set_up.started, "active", "the console when dpkg was through")
+    check_equal(server.show("fleet-console.service", "ActiveState", "UnitFileState", "User"), ("active", "enabled", "fleet-console"),
+                "the console's unit")
+    check_equal(owner(server, "/etc/fleet-console/console.yaml"), "root:fleet-console 640", "console.yaml")
+    server.sh(f"fleetctl login --url {fleet.url} --api-key {fleet.KEY}")
+    check_equal(server.sh("fleetctl --version").split()[-1], OLD, "fleetctl --version")
+    server.sh("fleetctl agents list")
+    check_in("<title>", fleet.get("/").body.decode(), "the dashboard")
+
+
+def a_fresh_agent_waits_and_says_so(fleet):
+    server = fleet.agents[0]
+    set_up.before = listing(server)
+    set_up.installed_in = dpkg_install(server, debs[OLD]["fleet-agent"])
+    for path, expected in ((ENV, "fleet-agent:fleet-agent 600"), ("/var/lib/fleet-agent", "fleet-agent:fleet-agent 755"),
+                           ("/var/lib/fleet-driver-host", "root:root 700"), ("/opt/fleet-agent", "root:root 755"),
+                           ("/opt/fleet-agent/bin/fleet-agent", "root:root 755"), ("/etc/fleet-agent/apps.d", "root:root 755"),
+                           ("/etc/systemd/system/fleet-agent.service", "root:root 644")):
+        check_equal(owner(server, path), expected, path)
+    entry = server.sh("getent passwd fleet-agent").strip().split(":")
+    check_equal(entry[5:], ["/nonexistent", "/usr/sbin/nologin"], "home and shell of the user")
+    for unit in UNITS:
+        check_equal(server.show(unit, "UnitFileState"), "enabled", unit)
+    check_equal(server.show("fleet-driver-host.socket", "ActiveState"), "active", "the host's socket")
+    pid = server.main_pid("fleet-agent.service")
+    check(pid > 0, "the agent does not run")
+    # What is looked at is that for some time nothing happens: a unit in a loop would be back every two seconds.
+    time.sleep(6)
+    check_equal(server.show("fleet-agent.service", "ActiveState", "NRestarts"), ("active", "0"), "the agent")
+    check_equal(server.main_pid("fleet-agent.service"), pid, "its pid")
+    check_in("FLEET_CONSOLE_URL is not set", server.sh("systemctl status fleet-agent.service"), "systemctl status")
+    told = [x for x in server.journal("fleet-agent.service").splitlines() if "FLEET_CONSOLE_URL" in x]
+    check_equal(len(told), 1, f"log lines: {told}")
+
+
+def story_1_first_server_onboarding(fleet):
+    server = fleet.agents[0]
+    server.push("/etc/fleet-agent/apps.d/apps.yaml", APPS)
+    # An admin's editor: the two lines of the story, and the key.
+    server.sh(f"sed -i -e 's|^FLEET_CONSOLE_URL=.*|FLEET_CONSOLE_URL={fleet.url}|' -e 's|^FLEET_AGENT_ID=.*|FLEET_AGENT_ID={server.name}|'"
+              f" -e 's|^FLEET_API_KEY=.*|FLEET_API_KEY=key-of-{server.name}|' {ENV}")
+    began = time.monotonic()
+    server.exec("systemctl", "restart", "fleet-agent")
+    agent = fleet.online(server.name, timeout=30)
+    fleet.running(server.name, "app-a", timeout=max(1, 30 - (time.monotonic() - began)))
+    print(f"# dpkg -i took {set_up.installed_in:.1f} s; online with its apps {time.monotonic() - began:.1f} s after the restart", flush=True)
+    check_equal(agent["hostname"], server.sh("hostname").strip(), "hostname")
+    release = dict(x.split("=", 1) for x in server.read("/etc/os-release").splitlines() if "=" in x)
+    check_equal(agent["os"]["id"], release["ID"].strip('"'), "os")
+    check(agent["metrics"]["memoryTotalBytes"] > 0 and "cpuPercent" in agent["metrics"], f"metrics: {agent['metrics']}")
+    check_equal(agent["agentVersion"], OLD, "version")
+    check_equal(owner(server, ENV), "fleet-agent:fleet-agent 600", ENV)
+    # The driver host knows as well who the agent is by now.
+    pid = pid_of(server, "app-a")
+    ended = fleet.outcome(fleet.command(server.name, "restart-app", appId="app-a")["commandId"])
+    check_equal(ended["state"], "succeeded", servers.dump(ended))
+    check(pid_of(server, "app-a") not in (0, pid), "app-a was not restarted")
+
+
+def installing_again_changes_nothing(fleet):
+    """And a unit that the admin has disabled is not enabled by it."""
+    server = fleet.agents[0]
+    before = server.read(ENV)
+    server.exec("systemctl", "disable", "fleet-driver-recover.service")
+    dpkg_install(server, debs[OLD]["fleet-agent"])
+    check_equal(server.read(ENV), before, ENV)
+    check_equal(server.show("fleet-driver-recover.service", "UnitFileState"), "disabled", "what the admin disabled")
+    server.exec("systemctl", "enable", "fleet-driver-recover.service")
+    fleet.online(server.name)
+
+
+def registered(fleet, version):
+    return [e for e in fleet.audit(agentId=fleet.agents[0].name, category="agent")
+            if e["message"] == f"agent registered (version {version})"]
+
+
+def story_5_upgrade(fleet):
+    server = fleet.agents[0]
+    settings, apps = server.read(ENV), server.read("/etc/fleet-agent/apps.d/apps.yaml")
+    pid, host = pid_of(server, "app-a"), server.main_pid("fleet-driver-host.service")
+    check_equal(registered(fleet, NEW), [], "registrations of the new version before the upgrade")
+    took = dpkg_install(server, debs[NEW]["fleet-agent"])
+    check(took < 10, f"the upgrade took {took:.1f} s")
+    began = time.monotonic()
+    fleet.until(f"a heartbeat says {NEW}", lambda: fleet.online(server.name).get("agentVersion") == NEW)
+    fleet.until(f"the audit log says {NEW}", lambda: registered(fleet, NEW))
+    print(f"# the upgrade took {took:.1f} s; back {time.monotonic() - began:.1f} s later", flush=True)
+    check_equal((server.read(ENV), server.read("/etc/fleet-agent/apps.d/apps.yaml")), (settings, apps), "what the admin wrote")
+    check_equal(owner(server, ENV), "fleet-agent:fleet-agent 600", ENV)
+    check_equal(pid_of(server, "app-a"), pid, "pid of the app")
+    check(server.main_pid("fleet-driver-host.service") not in (0, host), "the driver host was not restarted")
+    fleet.running(server.name, "app-a")
+
+
+def an_upgrade_in_the_middle_of_a_command(fleet):
+    """dpkg does not wait for a restart that takes its time; the command ends as it should, once."""
+    server = fleet.agents[0]
+    fleet.running(server.name, "slow", timeout=60)
+    command = fleet.command(server.name, "restart-app", appId="slow")["commandId"]
+    fleet.until("the app starts", lambda: server.show("slow.service", "ActiveState") == "activating")
+    took = dpkg_install(server, debs[OLD]["fleet-agent"])
+    check_equal(server.show("slow.service", "ActiveState"), "activating", "the app when dpkg was through")
+    check(took < 10, f"dpkg -i took {took:.1f} s")
+    ended = fleet.outcome(command, timeout=60)
+    check_equal(ended["state"], "succeeded", servers.dump(ended))
+    check_equal(len([e for e in fleet.audit(commandId=command) if e["category"] == "restart"]), 1, "events of the outcome")
+    fleet.until(f"the agent is {OLD} again", lambda: fleet.online(server.name).get("agentVersion") == OLD)
+    fleet.until("the driver host runs again", lambda: server.show("fleet-driver-host.service", "ActiveState") == "active")
+
+
+def drivers(fleet):
+    return [d["name"] for d in fleet.api(f"/api/agents/{fleet.agents[0].name}").get("drivers", [])]
+
+
+def drivers_of_other_packages_are_taken_up(fleet):
+    """Augeas, and one of a third party that had the kit alone."""
+    server = fleet.agents[0]
+    fleet.until("the agent tells of its drivers", lambda: "json-config" in drivers(fleet))
+    dpkg_install(server, debs[OLD]["fleet-agent-augeas"], debs[OLD]["libfleet-driver-dev"])
+    fleet.until("augeas is there", lambda: "augeas" in drivers(fleet))
+    server.sh("""cd /root; cp -r /usr/share/fleet/driver-template theirs; cd theirs; make >/dev/null
+        fleet-driver check ./keyvalue-config.so --samples samples >/dev/null
+        into=pkg$(pkg-config --variable=driverdir fleet-driver); mkdir -p $into pkg/DEBIAN; cp keyvalue-config.so $into
+        printf 'Package: theirs\\nVersion: 1\\nArchitecture: all\\nDepends: fleet-agent\\nMaintainer: them\\nDescription: x\\n' >pkg/DEBIAN/control
+        dpkg-deb --build pkg theirs.deb >/dev/null; dpkg -i theirs.deb""")
+    fleet.until("theirs is there", lambda: "keyvalue-config" in drivers(fleet))
+    server.exec("dpkg", "-P", "theirs", "fleet-agent-augeas", "libfleet-driver-dev")
+    fleet.until("both are gone", lambda: not {"augeas", "keyvalue-config"} & set(drivers(fleet)))
+    server.sh("rm -r /root/theirs")
+
+
+def removing_keeps_the_settings(fleet):
+    server = fleet.agents[0]
+    before = server.sh(f"cat {ENV} /etc/fleet-agent/apps.d/apps.yaml")
+    pid = pid_of(server, "app-a")
+    server.exec("dpkg", "-r", "fleet-agent")
+    check_equal(server.sh(f"cat {ENV} /etc/fleet-agent/apps.d/apps.yaml"), before, "settings")
+    check_equal(server.sh("ls -A /opt | grep fleet || true; pgrep -l '^fleet-' || true"), "", "programs")
+    check_equal(pid_of(server, "app-a"), pid, "pid of the app")
+    fleet.until("the console shows it offline", lambda: not fleet.api(f"/api/agents/{server.name}")["isOnline"])
+    dpkg_install(server, debs[NEW]["fleet-agent"])
+    for unit in UNITS:
+        check_equal(server.show(unit, "UnitFileState"), "enabled", unit)
+    fleet.until(f"it is back as {NEW}", lambda: fleet.online(server.name).get("agentVersion") == NEW)
+    check_equal(server.sh(f"cat {ENV} /etc/fleet-agent/apps.d/apps.yaml"), before, "settings after the reinstall")
+
+
+def story_6_decommissioning(fleet):
+    server = fleet.agents[0]
+    # Whatever an admin adds by hand goes as well.
+    server.sh("mkdir /etc/systemd/system/fleet-agent.service.d; "
+              "printf '[Service]\\nMemoryMax=256M\\n' >/etc/systemd/system/fleet-agent.service.d/limit.conf; "
+              "cp /opt/fleet-agent/lib/drivers/simulated.so /opt/fleet-agent/lib/drivers/mine.so")
+    pid = pid_of(server, "app-a")
+    server.exec("dpkg", "-P", "fleet-agent", stdin=subprocess.DEVNULL)
+    fleet.until("the console shows it offline", lambda: not fleet.api(f"/api/agents/{server.name}")["isOnline"])
+    check_in(server.name, [a["agentId"] for a in fleet.api("/api/agents")], "agents of the console")
+    paths, accounts = listing(server)
+    check_equal(sorted(paths ^ set_up.before[0])[:20], [], "paths that were not there before, or are no longer")
+    check_equal(accounts, set_up.before[1], "users and groups")
+    check_equal(server.sh("find /run /tmp /var/tmp/systemd-private* -name '*fleet*' 2>/dev/null || true"), "", "traces of the running system")
+    check_equal(server.sh("systemctl list-units --all --plain --no-legend 'fleet-*'; systemctl list-unit-files --no-legend 'fleet-*' || true"),
+                "", "units that systemd knows of")
+    check_equal(server.sh("dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' | grep fleet || true"), "", "what dpkg knows of")
+    check_equal(pid_of(server, "app-a"), pid, "pid of the app")
+
+
+def install_sh(server, hub, *arguments, user="root"):
+    """As its first lines say."""
+    return server.exec("setpriv", f"--reuid={user}", "sh", "-c",
+                       f"export FLEET_API_URL={hub.url} FLEET_DOWNLOAD_URL={hub.url}; "
+                       f"curl -fsSL {hub.url}/{github.REPOSITORY}/releases/download/v{OLD}/install.sh | bash -s -- \"$@\"", "sh", *arguments,
+                       check=False, stdin=subprocess.DEVNULL)
+
+
+def installed(server):
+    return server.sh("dpkg-query -W -f '${db:Status-Abbrev}${Version}' fleet-agent 2>/dev/null || true").strip()
+
+
+def the_installer_refuses(fleet):
+    """What is wrong is told, and nothing is installed or left."""
+    server = fleet.agents[0]
+    hub = github.GitHub("10.77.0.254")
+    hub.release(OLD, debs[OLD]["fleet-agent"])
+    name = f"fleet-agent_{OLD}_amd64.deb"
+    good = dict(hub.releases[OLD])
+    for changed, arguments, user, told in (
+            ({}, (), "nobody", "must be run as root"),
+            ({}, ("9.9.9",), "root", "is there a version 9.9.9?"),
+            ({}, ("latest",), "root", "is no version"),
+            ({}, ("--console", "ftp://x"), "root", "is no console's address"),
+            ({}, ("--konsole", "http://x"), "root", "no option --konsole"),
+            ({name: b""}, (), "root", "is empty"),
+            ({name: good[name][:-1] + b"!"}, (), "root", "is not what the release says it is"),
+            ({"SHA256SUMS": None}, (), "root", "SHA256SUMS"),
+            ({"SHA256SUMS": good["SHA256SUMS"].replace(b"amd64", b"arm64")}, (), "root", "does not name"),
+            ({"install.sh": good["install.sh"][:-20]}, (), "root", "")):
+        hub.releases[OLD] = {k: v for k, v in {**good, **changed}.items() if v is not None}
+        done = install_sh(server, hub, *arguments, user=user)
+        check_in(told, done.stderr, f"{changed.keys()} {arguments}")
+        check(done.returncode != 0 or not told, f"{told!r}: exit status 0")
+        check_equal(installed(server), "", f"{told!r}: what is installed")
+    hub.releases[OLD] = good
+    server.sh("mkdir /root/os; echo ID=fedora >/root/os/os-release; cp -P /etc/os-release /root/os/kept; "
+              "rm /etc/os-release; cp /root/os/os-release /etc/os-release")
+    done = install_sh(server, hub)
+    server.sh("rm /etc/os-release; cp -P /root/os/kept /etc/os-release; rm -r /root/os")
+    check_in("this is fedora", done.stderr, "on another system")
+    hub.releases.clear()
+    hub.releases[OLD] = good
+    check_equal(server.sh("ls -d /tmp/fleet-* 2>/dev/null || true"), "", "what it left in /tmp")
+    hub.close()
+
+
+def the_installer_installs_and_upgrades(fleet):
+    server = fleet.agents[0]
+    hub = github.GitHub("10.77.0.254")
+    for version in (OLD, NEW):
+        hub.release(version, debs[version]["fleet-agent"])
+    done = install_sh(server, hub, OLD)
+    check_equal((done.returncode, installed(server)), (0, f"ii {OLD}"), f"the version that was asked for ({done.stdout} {done.stderr})")
+    check_in("Now say where the console is", done.stdout, "the reminder")
+    check_in("Active: active", done.stdout, "the status")
+    server.sh(f"sed -i -e 's|^FLEET_AGENT_ID=.*|FLEET_AGENT_ID={server.name}|' -e 's|^FLEET_API_KEY=.*|FLEET_API_KEY=key-of-{server.name}|' {ENV}")
+    before = server.read(ENV)
+    done = install_sh(server, hub, "--console", fleet.url, "--token", "a-token.1")
+    check_equal((done.returncode, installed(server)), (0, f"ii {NEW}"), f"the newest version ({done.stdout} {done.stderr})")
+    check("Now say" not in done.stdout, f"a reminder of what is done: {done.stdout}")
+    check_equal(server.read(ENV), before.replace("FLEET_CONSOLE_URL=\n", f"FLEET_CONSOLE_URL={fleet.url}\n") + "FLEET_JOIN_TOKEN=a-token.1\n", ENV)
+    check_equal(owner(server, ENV), "fleet-agent:fleet-agent 600", ENV)
+    fleet.until(f"it is online as {NEW}", lambda: fleet.online(server.name).get("agentVersion") == NEW)
+    check_equal(server.sh("ls -d /tmp/fleet-* 2>/dev/null || true"), "", "what it left in /tmp")
+    server.exec("dpkg", "-P", "fleet-agent", stdin=subprocess.DEVNULL)
+    hub.close()
+
+
+IN_CHROOT = """set -e
+mount -t tmpfs tmpfs "$1"; mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root" || exit 77
+mkdir -p "$1/root/root"; cp "$2" "$1/root/root/agent.deb"
+inside() { chroot "$1/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 sh -ec "$2"; }
+inside "$1" '
+dpkg -i /root/agent.deb; dpkg -i /root/agent.deb
+for u in multi-user.target.wants/fleet-agent.service sockets.target.wants/fleet-driver-host.socket basic.target.wants/fleet-driver-recover.service; do
+	test -L /etc/systemd/system/$u
+done
+test "$(stat -c %U:%a /etc/fleet-agent/agent.env)" = fleet-agent:600
+dpkg -r fleet-agent; dpkg -i /root/agent.deb
+test -L /etc/systemd/system/multi-user.target.wants/fleet-agent.service
+dpkg -P fleet-agent
+find /etc /opt /var/lib/ /run -xdev -name "fleet*" ! -path "*/dpkg/*" ! -path "/var/lib/systemd/*" >/root/left
+cat /root/left; test ! -s /root/left
+! getent passwd fleet-agent
+'"""
+
+
+def installing_where_no_systemd_runs(_):
+    """As images are made: a chroot. What is enabled starts with the first boot."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = servers.run("unshare", "--mount", "sh", "-c", IN_CHROOT, "sh", folder, debs[OLD]["fleet-agent"], check=False)
+    if done.returncode == 77:
+        raise harness.Skip("no overlay over / here")
+    check_equal(done.returncode, 0, f"dpkg in a chroot: {done.stdout[-600:]} {done.stderr[-600:]}")
+
+
+def make_fleet():
+    for version in (OLD, NEW):
+        debs[version] = packages.built(version)
+    return servers.fleet_of("packages", 1, set_up)()
+
+
+if __name__ == "__main__":
+    sys.exit(servers.main(make_fleet, [
+        console_and_fleetctl_are_installed,
+        a_fresh_agent_waits_and_says_so,
+        story_1_first_server_onboarding,
+        installing_again_changes_nothing,
+        story_5_upgrade,
+        an_upgrade_in_the_middle_of_a_command,
+        drivers_of_other_packages_are_taken_up,
+        removing_keeps_the_settings,
+        story_6_decommissioning,
+        the_installer_refuses,
+        the_installer_installs_and_upgrades,
+        installing_where_no_systemd_runs,
+    ]))
