@@ -125,6 +125,16 @@ static bool find_example(
 	return find_in_gap(doc, from, node->end - 1, part, ret);
 }
 
+/* The new line ends as the one that it comes behind, which may not be how the others end. */
+static void take_newline(const struct json_doc *doc, uint32_t at, struct insertion *in)
+{
+	at = json_doc_skip(doc, at, doc->len, false, false);
+	if (at < doc->len && doc->text[at] == '\n')
+		in->layout.style.newline = (struct json_span){"\n", 1};
+	else if (at + 1 < doc->len && doc->text[at] == '\r' && doc->text[at + 1] == '\n')
+		in->layout.style.newline = (struct json_span){"\r\n", 2};
+}
+
 static void insert_after_example(const struct json_doc *doc, uint32_t container, const struct example *e,
 	struct insertion *in, size_t i, struct splices *s)
 {
@@ -134,6 +144,7 @@ static void insert_after_example(const struct json_doc *doc, uint32_t container,
 
 	in->layout.indent = json_line_indent(doc, e->start);
 	in->layout.lines = true;
+	take_newline(doc, e->end, in);
 	if (last && previous && previous->comma == JSON_NONE)
 		splice_insert(s, previous->end, ",");
 	splice_begin(s, e->end, e->end);
@@ -159,6 +170,7 @@ static void insert_after_last(
 
 		if (at_line_end(doc, comments))
 			at = comments;
+		take_newline(doc, at, in);
 	}
 	if (!trailing)
 		splice_insert(s, last->end, ",");
