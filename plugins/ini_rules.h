@@ -48,7 +48,8 @@ struct ini_rules {
 	enum ini_bare bare;
 	enum ini_quotes quotes;
 	bool any_case, dash_is_underscore, directives;
-	bool empty_is_bare; /* a new key without a value is an option that is switched on: `skip-networking` */
+	bool empty_is_bare; /* a new key without a value is an option that is switched on: `skip-networking`
+			     */
 };
 
 /* By the app's options. -EINVAL with a sentence about the option at fault. */

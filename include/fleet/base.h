@@ -15,8 +15,8 @@
 
 #define FLEET_MUST_CHECK   __attribute__((warn_unused_result))
 #define FLEET_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define FLEET_NORETURN	   __attribute__((noreturn))
-#define FLEET_UNUSED	   __attribute__((unused))
+#define FLEET_NORETURN     __attribute__((noreturn))
+#define FLEET_UNUSED       __attribute__((unused))
 
 #define FLEET_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -55,7 +55,8 @@ static inline void fleet_cleanup_close(const int *fd)
 	int saved = errno;
 
 	if (*fd >= 0)
-		(void)close(*fd); /* nothing left to save: whoever must know of a failed close calls close itself */
+		(void)close(*fd); /* nothing left to save: whoever must know of a failed close calls close
+				     itself */
 	errno = saved;
 }
 static inline void fleet_cleanup_fclose(FILE **f)
@@ -68,8 +69,8 @@ static inline void fleet_cleanup_closedir(DIR **d)
 	if (*d)
 		(void)closedir(*d);
 }
-#define _cleanup_free_	   _cleanup_(fleet_cleanup_free)
-#define _cleanup_close_	   _cleanup_(fleet_cleanup_close)
+#define _cleanup_free_     _cleanup_(fleet_cleanup_free)
+#define _cleanup_close_    _cleanup_(fleet_cleanup_close)
 #define _cleanup_fclose_   _cleanup_(fleet_cleanup_fclose)
 #define _cleanup_closedir_ _cleanup_(fleet_cleanup_closedir)
 

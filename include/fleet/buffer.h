@@ -7,7 +7,10 @@ struct fleet_buffer {
 	char *data; /* owned; NULL while nothing was added */
 	size_t len, capacity;
 };
-#define FLEET_BUFFER_INIT {NULL, 0, 0}
+#define FLEET_BUFFER_INIT                                                                                    \
+	{                                                                                                    \
+		NULL, 0, 0                                                                                   \
+	}
 
 void fleet_buffer_add(struct fleet_buffer *b, const void *data, size_t len);
 void fleet_buffer_add_string(struct fleet_buffer *b, const char *text);

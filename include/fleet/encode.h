@@ -6,11 +6,12 @@
 
 /* Owned by the caller. */
 char *fleet_hex_encode(const void *data, size_t len);
-int fleet_hex_decode(const char *text, size_t text_len, void *out, size_t out_len) FLEET_MUST_CHECK; /* -EINVAL */
+int fleet_hex_decode(
+	const char *text, size_t text_len, void *out, size_t out_len) FLEET_MUST_CHECK; /* -EINVAL */
 char *fleet_base64url_encode(const void *data, size_t len);
 /* Strict: no padding, no white space, no stray bits. *ret_data owned, NUL-terminated. -EINVAL. */
-int fleet_base64url_decode(const char *text, size_t text_len, unsigned char **ret_data, size_t *ret_len)
-	FLEET_MUST_CHECK;
+int fleet_base64url_decode(
+	const char *text, size_t text_len, unsigned char **ret_data, size_t *ret_len) FLEET_MUST_CHECK;
 
 #define FLEET_SHA256_LEN 32
 #define FLEET_SHA256_HEX (2 * FLEET_SHA256_LEN + 1)

@@ -15,11 +15,12 @@ struct fleet_frame_events {
 };
 
 /* Takes fd (a connected SOCK_STREAM unix socket). events borrowed for the link's life. Owned. */
-struct fleet_frame_link *fleet_frame_link_new(struct event_base *base, int fd,
-	const struct fleet_frame_events *events, void *arg);
+struct fleet_frame_link *fleet_frame_link_new(
+	struct event_base *base, int fd, const struct fleet_frame_events *events, void *arg);
 /* Queues; -ENOBUFS past FLEET_WS_BACKLOG_MAX, -E2BIG a frame too long, -EINVAL an empty one, -ENOTCONN after
  * closed. send_fd: -1, or duplicated. */
-int fleet_frame_send(struct fleet_frame_link *link, const char *data, size_t len, int send_fd) FLEET_MUST_CHECK;
+int fleet_frame_send(
+	struct fleet_frame_link *link, const char *data, size_t len, int send_fd) FLEET_MUST_CHECK;
 /* The other end's uid and pid (SO_PEERCRED). */
 int fleet_frame_peer(struct fleet_frame_link *link, uid_t *ret_uid, pid_t *ret_pid) FLEET_MUST_CHECK;
 void fleet_frame_link_free(struct fleet_frame_link *link);

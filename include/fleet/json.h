@@ -24,7 +24,8 @@ enum fleet_json_type {
 	FLEET_JSON_INTEGER, /* min, max: value, where max > min */
 	FLEET_JSON_NUMBER,
 	FLEET_JSON_BOOLEAN,
-	FLEET_JSON_OBJECT, /* min, max: members. With fields: their check. With map: a free map, see element */
+	FLEET_JSON_OBJECT, /* min, max: members. With fields: their check. With map: a free map, see element
+			    */
 	FLEET_JSON_ARRAY,  /* min, max: elements */
 	FLEET_JSON_TIME,   /* RFC 3339 */
 	FLEET_JSON_UUID,
@@ -41,10 +42,10 @@ struct fleet_json_field {
 	const char *key;
 	enum fleet_json_type type;
 	unsigned flags;
-	int64_t min, max;		       /* 0, 0: no bound beyond the text's own */
+	int64_t min, max;                      /* 0, 0: no bound beyond the text's own */
 	const struct fleet_json_field *fields; /* of the object, or of each object in the array */
-	enum fleet_json_type element;	       /* of each array element or map value; ANY: not checked */
-	const char *const *one_of;	       /* NULL-terminated, for strings */
+	enum fleet_json_type element;          /* of each array element or map value; ANY: not checked */
+	const char *const *one_of;             /* NULL-terminated, for strings */
 };
 
 /* at: the path of obj itself, "$" at the top. -EINVAL with the path and what it must be. */
@@ -66,13 +67,15 @@ struct json_object *fleet_json_get(struct json_object *obj, const char *key);
 /* Adders; a NULL text or value adds nothing ("absent means unknown"). */
 void fleet_json_add_string(struct json_object *obj, const char *key, const char *value);
 void fleet_json_add_int(struct json_object *obj, const char *key, int64_t value);
-void fleet_json_add_number(struct json_object *obj, const char *key, double value); /* at most 3 decimals shown */
+void fleet_json_add_number(
+	struct json_object *obj, const char *key, double value); /* at most 3 decimals shown */
 void fleet_json_add_bool(struct json_object *obj, const char *key, bool value);
 void fleet_json_add_time(struct json_object *obj, const char *key, int64_t unix_ms); /* 0 adds nothing */
 void fleet_json_add(struct json_object *obj, const char *key, struct json_object *takes_value);
 void fleet_json_append_string(struct json_object *array, const char *value);
 
-/* Does the value hold more than levels objects and arrays, one inside the other? (A plain value holds none.) */
+/* Does the value hold more than levels objects and arrays, one inside the other? (A plain value holds none.)
+ */
 bool fleet_json_is_deeper(struct json_object *value, unsigned levels);
 
 /* Compact text (no spaces, slashes not escaped), borrowed from obj until it changes. */

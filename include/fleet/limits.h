@@ -4,93 +4,94 @@
 #define FLEET_LIMITS_H
 
 /* names and texts */
-#define FLEET_ID_MAX		    64	/* agentId, appId, driver name: [A-Za-z0-9][A-Za-z0-9._-]* */
-#define FLEET_UUID_LEN		    36
-#define FLEET_HOSTNAME_LEN_MAX	    253
-#define FLEET_VERSION_LEN_MAX	    128
-#define FLEET_PATH_LEN_MAX	    4095
-#define FLEET_URL_LEN_MAX	    2048
-#define FLEET_ACTOR_MAX		    128
-#define FLEET_TEXT_MAX		    1000 /* one sentence for a person */
-#define FLEET_LABELS_MAX	    32
+#define FLEET_ID_MAX           64 /* agentId, appId, driver name: [A-Za-z0-9][A-Za-z0-9._-]* */
+#define FLEET_UUID_LEN         36
+#define FLEET_HOSTNAME_LEN_MAX 253
+#define FLEET_VERSION_LEN_MAX  128
+#define FLEET_PATH_LEN_MAX     4095
+#define FLEET_URL_LEN_MAX      2048
+#define FLEET_ACTOR_MAX        128
+#define FLEET_TEXT_MAX         1000 /* one sentence for a person */
+#define FLEET_LABELS_MAX       32
 
 /* messages */
-#define FLEET_MESSAGE_MAX	    (1024u * 1024u) /* one hub message or host frame */
-#define FLEET_JSON_DEPTH_MAX	    32
-#define FLEET_WS_BACKLOG_MAX	    (8u * 1024u * 1024u) /* unsent bytes to one peer before it is dropped */
-#define FLEET_COMMAND_JWS_MAX	    (512u * 1024u)
-#define FLEET_QUERY_ANSWER_MAX	    (768u * 1024u) /* of lines or settings, as JSON; what is left out is counted */
-#define FLEET_QUERY_TTL_S	    60 /* servers' clocks differ */
-#define FLEET_QUERIES_PER_AGENT_MAX 16 /* at a time */
+#define FLEET_MESSAGE_MAX           (1024u * 1024u) /* one hub message or host frame */
+#define FLEET_JSON_DEPTH_MAX        32
+#define FLEET_WS_BACKLOG_MAX        (8u * 1024u * 1024u) /* unsent bytes to one peer before it is dropped */
+#define FLEET_COMMAND_JWS_MAX       (512u * 1024u)
+#define FLEET_QUERY_ANSWER_MAX      (768u * 1024u) /* lines or settings, as JSON; the rest is counted */
+#define FLEET_QUERY_TTL_S           60             /* servers' clocks differ */
+#define FLEET_QUERIES_PER_AGENT_MAX 16             /* at a time */
 
 /* HTTP */
-#define FLEET_HTTP_HEADERS_MAX	    (16u * 1024u)
-#define FLEET_HTTP_BODY_MAX	    (1024u * 1024u)
-#define FLEET_HTTP_RESPONSE_MAX	    (64u * 1024u * 1024u) /* what a client takes from its console */
-#define FLEET_HTTP_TIMEOUT_S	    30
-#define FLEET_TLS_FILE_MAX	    (1024u * 1024u) /* certificates, a key, authorities */
-#define FLEET_TLS_SESSION_S	    604800 /* for so long a session is resumed; TLS 1.3 has no longer */
-#define FLEET_SSE_CLIENTS_MAX	    512
+#define FLEET_HTTP_HEADERS_MAX        (16u * 1024u)
+#define FLEET_HTTP_BODY_MAX           (1024u * 1024u)
+#define FLEET_HTTP_RESPONSE_MAX       (64u * 1024u * 1024u) /* what a client takes from its console */
+#define FLEET_HTTP_TIMEOUT_S          30
+#define FLEET_TLS_FILE_MAX            (1024u * 1024u) /* certificates, a key, authorities */
+#define FLEET_TLS_SESSION_S           604800 /* for so long a session is resumed; TLS 1.3 has no longer */
+#define FLEET_SSE_CLIENTS_MAX         512
 #define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* slow connections of one address without a credential */
-#define FLEET_PAGE_DEFAULT	    100
-#define FLEET_PAGE_MAX		    1000
-#define FLEET_AUDIT_PAGE_DEFAULT    20
+#define FLEET_PAGE_DEFAULT            100
+#define FLEET_PAGE_MAX                1000
+#define FLEET_AUDIT_PAGE_DEFAULT      20
 
 /* fleet */
-#define FLEET_AGENTS_MAX	    10000
-#define FLEET_APPS_PER_AGENT_MAX    200
-#define FLEET_DRIVERS_MAX	    64
-#define FLEET_DISKS_MAX		    64
-#define FLEET_COMMAND_TTL_S	    600
+#define FLEET_AGENTS_MAX                  10000
+#define FLEET_APPS_PER_AGENT_MAX          200
+#define FLEET_DRIVERS_MAX                 64
+#define FLEET_DISKS_MAX                   64
+#define FLEET_COMMAND_TTL_S               600
 #define FLEET_COMMANDS_OPEN_PER_AGENT_MAX 1000
 
 /* config pushes */
 #define FLEET_SETTINGS_PER_PUSH_MAX 200
-#define FLEET_KEY_PATH_MAX	    1024
-#define FLEET_VALUE_MAX		    (64u * 1024u)
-#define FLEET_VALUE_DEPTH_MAX	    28 /* a signed command holds a value four levels deep */
-#define FLEET_CONFIG_FILE_MAX	    (1024u * 1024u)
+#define FLEET_KEY_PATH_MAX          1024
+#define FLEET_VALUE_MAX             (64u * 1024u)
+#define FLEET_VALUE_DEPTH_MAX       28 /* a signed command holds a value four levels deep */
+#define FLEET_CONFIG_FILE_MAX       (1024u * 1024u)
 #define FLEET_SETTINGS_PER_FILE_MAX 20000
-#define FLEET_SNAPSHOT_MAX	    (256u * 1024u) /* of the settings of a file as read, at the console; longer: the hash only */
-#define FLEET_SNAPSHOTS_PER_FILE    50
-#define FLEET_DIFF_MAX		    (64u * 1024u) /* what a dry run shows; lines left out are counted */
+#define FLEET_SNAPSHOT_MAX                                                                                   \
+	(256u * 1024u) /* of the settings of a file as read, at the console; longer: the hash only */
+#define FLEET_SNAPSHOTS_PER_FILE 50
+#define FLEET_DIFF_MAX           (64u * 1024u) /* what a dry run shows; lines left out are counted */
 
 /* what the agent asks of the network for the driver host */
-#define FLEET_FETCH_S_MAX	    86400 /* one artifact, all its attempts */
-#define FLEET_PROBE_S_MAX	    600
+#define FLEET_FETCH_S_MAX 86400 /* one artifact, all its attempts */
+#define FLEET_PROBE_S_MAX 600
 
 /* the server's own files */
-#define FLEET_YAML_FILE_MAX	    (256u * 1024u)
-#define FLEET_YAML_DEPTH_MAX	    16
-#define FLEET_YAML_NODES_MAX	    10000
-#define FLEET_YAML_ALIASES_MAX	    100
-#define FLEET_ENV_FILE_MAX	    (64u * 1024u)
-#define FLEET_APP_FILES_MAX	    100 /* *.yaml below apps.d */
-#define FLEET_SPOOL_ROWS_MAX	    100000
-#define FLEET_LEDGER_DONE_KEEP	    1000 /* finished commands remembered one by one */
+#define FLEET_YAML_FILE_MAX    (256u * 1024u)
+#define FLEET_YAML_DEPTH_MAX   16
+#define FLEET_YAML_NODES_MAX   10000
+#define FLEET_YAML_ALIASES_MAX 100
+#define FLEET_ENV_FILE_MAX     (64u * 1024u)
+#define FLEET_APP_FILES_MAX    100 /* *.yaml below apps.d */
+#define FLEET_SPOOL_ROWS_MAX   100000
+#define FLEET_LEDGER_DONE_KEEP 1000 /* finished commands remembered one by one */
 
 /* releases of apps */
-#define FLEET_ARTIFACT_MAX	    (INT64_C(4) * 1024 * 1024 * 1024)
-#define FLEET_ARTIFACT_PART_MAX	    FLEET_HTTP_BODY_MAX /* a file comes to the console in parts */
-#define FLEET_ARTIFACTS_MAX	    10000 /* registered at one console */
-#define FLEET_UPLOADS_MAX	    16 /* at a time */
-#define FLEET_UPLOAD_IDLE_S	    300
-#define FLEET_ARTIFACT_FETCH_S	    3600 /* the download, cuts and waits included */
-#define FLEET_ARCHIVE_ENTRIES_MAX   200000
-#define FLEET_ARCHIVE_UNPACKED_MAX  (INT64_C(16) * 1024 * 1024 * 1024)
-#define FLEET_ARCHIVE_RATIO_MAX	    200 /* unpacked to packed bytes, beyond the slack */
-#define FLEET_ARCHIVE_RATIO_SLACK   (INT64_C(64) * 1024 * 1024)
-#define FLEET_ARCHIVE_DEPTH_MAX	    64 /* directories one in another */
-#define FLEET_ARCHIVE_UNPACK_S	    900
-#define FLEET_SIGNATURE_MAX	    4096
-#define FLEET_TRUSTED_KEYS_MAX	    64
+#define FLEET_ARTIFACT_MAX         (INT64_C(4) * 1024 * 1024 * 1024)
+#define FLEET_ARTIFACT_PART_MAX    FLEET_HTTP_BODY_MAX /* a file comes to the console in parts */
+#define FLEET_ARTIFACTS_MAX        10000               /* registered at one console */
+#define FLEET_UPLOADS_MAX          16                  /* at a time */
+#define FLEET_UPLOAD_IDLE_S        300
+#define FLEET_ARTIFACT_FETCH_S     3600 /* the download, cuts and waits included */
+#define FLEET_ARCHIVE_ENTRIES_MAX  200000
+#define FLEET_ARCHIVE_UNPACKED_MAX (INT64_C(16) * 1024 * 1024 * 1024)
+#define FLEET_ARCHIVE_RATIO_MAX    200 /* unpacked to packed bytes, beyond the slack */
+#define FLEET_ARCHIVE_RATIO_SLACK  (INT64_C(64) * 1024 * 1024)
+#define FLEET_ARCHIVE_DEPTH_MAX    64 /* directories one in another */
+#define FLEET_ARCHIVE_UNPACK_S     900
+#define FLEET_SIGNATURE_MAX        4096
+#define FLEET_TRUSTED_KEYS_MAX     64
 
 /* drivers */
-#define FLEET_DRIVER_OUTPUT_MAX	    (4u * 1024u * 1024u)
-#define FLEET_DRIVER_LOG_LINES_MAX  200
-#define FLEET_LOG_LINES_DEFAULT	    50
-#define FLEET_DRIVER_CALL_MS	    10000 /* a format call, a status */
-#define FLEET_FAILURE_LOG_LINES	    20
-#define FLEET_FAILURE_LOG_BYTES	    (16u * 1024u)
+#define FLEET_DRIVER_OUTPUT_MAX    (4u * 1024u * 1024u)
+#define FLEET_DRIVER_LOG_LINES_MAX 200
+#define FLEET_LOG_LINES_DEFAULT    50
+#define FLEET_DRIVER_CALL_MS       10000 /* a format call, a status */
+#define FLEET_FAILURE_LOG_LINES    20
+#define FLEET_FAILURE_LOG_BYTES    (16u * 1024u)
 
 #endif

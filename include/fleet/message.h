@@ -73,7 +73,8 @@ struct json_object *fleet_message_new(enum fleet_message_type type);
  * type unknown here (answer `error`, stay connected; *ret is set all the same, for its id); -EINVAL a
  * field at fault (likewise). *ret owned. */
 int fleet_message_parse(const char *text, size_t len, enum fleet_direction direction,
-	enum fleet_message_type *ret_type, struct json_object **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+	enum fleet_message_type *ret_type, struct json_object **ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* What a person asked for. */
 enum fleet_action {

@@ -33,8 +33,8 @@ void api_reply_page(struct fleet_http_request *req, struct json_object *takes_ar
 bool api_refuse(struct fleet_http_request *req, const char *field, const char *fmt, ...) FLEET_PRINTF(3, 4);
 /* An id in a query: NULL absent. false: 400 was answered. */
 bool api_read_id(struct fleet_http_request *req, const char *name, const char **ret);
-/* Of a body (api_checks.c): an http or https URL without blanks; 64 hex digits; a text without control characters. NULL
- * passes. false: 400 was answered. */
+/* Of a body (api_checks.c): an http or https URL without blanks; 64 hex digits; a text without control
+ * characters. NULL passes. false: 400 was answered. */
 bool api_check_url(struct fleet_http_request *req, const char *field, const char *url);
 bool api_check_sha256(struct fleet_http_request *req, const char *field, const char *sha256);
 bool api_check_plain(struct fleet_http_request *req, const char *field, const char *text);

@@ -28,26 +28,27 @@ struct command {
 	enum fleet_action action;
 	enum command_state state;
 	char *agent_id, *app_id, *actor, *source_address; /* owned */
-	struct json_object *args;   /* owned: as docs/protocol.md */
-	char *jws;		    /* owned: the signed command, sent and resent as it is */
+	struct json_object *args;                         /* owned: as docs/protocol.md */
+	char *jws; /* owned: the signed command, sent and resent as it is */
 	int64_t created_ms, expires_ms, started_ms, finished_ms; /* wall clock; 0 not yet */
 	struct json_object *result; /* owned: the commandResult, NULL until it came */
-	char *message;		    /* owned: why it expired, was cancelled or is unknown; else the result's */
+	char *message; /* owned: why it expired, was cancelled or is unknown; else the result's */
 	/* in memory only */
 	char *progress_step, *progress_message; /* owned */
-	int progress_percent;			/* -1 none */
+	int progress_percent;                   /* -1 none */
 };
 
 struct command *command_new(void); /* one reference, fresh id, queued */
 struct command *command_ref(struct command *c);
 void command_unref(struct command *c);
-/* What is kept of a command's args after its end: all but the values that it sets, which may be secrets. Owned; NULL
- * for NULL. */
+/* What is kept of a command's args after its end: all but the values that it sets, which may be secrets.
+ * Owned; NULL for NULL. */
 struct json_object *command_args_without_values(struct json_object *args);
-/* Cuts what opens doors out of every URL of the text, in place: its query string, its fragment, and the user and
- * password before its host. Nobody who may read a record needs them. */
+/* Cuts what opens doors out of every URL of the text, in place: its query string, its fragment, and the user
+ * and password before its host. Nobody who may read a record needs them. */
 void command_cut_urls(char *text);
-/* As GET /api/commands/:id shows it (INTERFACES: Command); owned. Query strings of URLs and values are cut. */
+/* As GET /api/commands/:id shows it (INTERFACES: Command); owned. Query strings of URLs and values are cut.
+ */
 struct json_object *command_to_json(const struct command *c);
 
 #endif

@@ -40,7 +40,7 @@ struct hub_link {
 	/* a newcomer for the same agentId, held until this one has answered or not */
 	struct fleet_http_request *newcomer;
 	struct event *newcomer_timer;
-	struct hub_ping *pings;     /* owned */
+	struct hub_ping *pings;    /* owned */
 	struct hub_query *queries; /* owned */
 };
 

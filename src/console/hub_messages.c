@@ -108,7 +108,8 @@ static void on_store_retry(evutil_socket_t fd, short what, void *arg)
 	hub_link_close(arg, CLOSE_TRY_AGAIN, "the console could not store what the agent sent");
 }
 
-/* Until the agent comes again, and says all of it in its order, nothing is taken that belongs behind what was lost. */
+/* Until the agent comes again, and says all of it in its order, nothing is taken that belongs behind what was
+ * lost. */
 static void store_failed(struct hub_link *link)
 {
 	link->behind = true;

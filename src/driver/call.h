@@ -19,7 +19,8 @@ struct driver_call {
 	int64_t deadline_ms; /* monotonic; the child is killed then (the driver is told to end a little
 				earlier) */
 	void (*progress)(uint32_t percent, const char *text, void *arg); /* may be NULL */
-	void (*note)(const char *text, void *arg); /* may be NULL: the driver's log lines but for debug ones */
+	void (*note)(
+		const char *text, void *arg); /* may be NULL: the driver's log lines but for debug ones */
 	void *arg;
 };
 /* Driver log lines go to this program's log, prefixed with the driver's and the app's name. */

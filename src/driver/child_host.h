@@ -18,9 +18,9 @@ void child_pipe_frame(struct child_pipe *pipe, enum wire_tag tag, struct fleet_b
 int child_pipe_flush(struct child_pipe *pipe);
 
 /* Why an answer is cut off: the file is too much, which is not the driver's fault. */
-#define CHILD_PATH_TOO_LONG	"the file has a key path longer than 1024 bytes"
+#define CHILD_PATH_TOO_LONG     "the file has a key path longer than 1024 bytes"
 #define CHILD_TOO_MANY_SETTINGS "the file has more than 20000 settings"
-#define CHILD_ANSWER_TOO_LONG	"its answer is longer than 4 MiB"
+#define CHILD_ANSWER_TOO_LONG   "its answer is longer than 4 MiB"
 
 struct fleet_sink {
 	struct child_pipe *pipe;

@@ -1590,8 +1590,8 @@ static const struct unit_test command_tests[] = {UNIT_TEST(test_create_and_get),
 	UNIT_TEST(test_a_command_ends_once), UNIT_TEST(test_values_are_forgotten_at_the_end),
 	UNIT_TEST(test_history_merges_by_time), UNIT_TEST(test_snapshots_are_bounded),
 	UNIT_TEST(test_finish_needs_an_end), UNIT_TEST(test_open_commands_come_back),
-	UNIT_TEST(test_command_lists),
-	UNIT_TEST(test_artifacts_are_kept_and_removed), UNIT_TEST(test_command_as_json), {0}};
+	UNIT_TEST(test_command_lists), UNIT_TEST(test_artifacts_are_kept_and_removed),
+	UNIT_TEST(test_command_as_json), {0}};
 static const struct unit_test thread_tests[] = {UNIT_TEST(test_agents_come_back),
 	UNIT_TEST(test_answers_come_in_order), UNIT_TEST(test_close_answers_everybody),
 	UNIT_TEST(test_one_console_a_directory), UNIT_TEST(test_what_was_told_survives_kill),

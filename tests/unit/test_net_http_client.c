@@ -334,7 +334,8 @@ static void test_tells_who_is_not_there(void)
 	options.timeout_ms = 3000;
 	CU_ASSERT_EQUAL(fleet_http_client_new(&options, &t.client, &t.err), 0);
 	r = fleet_http_call(t.client, "GET", "/", NULL, &t.answer, &t.err);
-	CU_ASSERT(r == -EHOSTUNREACH || r == -ETIMEDOUT); /* where there is no resolver, that takes its time */
+	CU_ASSERT(
+		r == -EHOSTUNREACH || r == -ETIMEDOUT); /* where there is no resolver, that takes its time */
 	stop();
 }
 

@@ -16,7 +16,10 @@ struct unit_suite {
 	const char *name;
 	const struct unit_test *tests; /* ends with {0} */
 };
-#define UNIT_TEST(function) {#function, function}
+#define UNIT_TEST(function)                                                                                  \
+	{                                                                                                    \
+#function, function                                                                          \
+	}
 
 /* Runs every suite; 0 when all passed. Failed assertions are told as TAP diagnostics. */
 int unit_run(const struct unit_suite *suites);

@@ -21,7 +21,7 @@ struct push {
 	const struct app_file *file;
 	struct safe_file target;
 	struct safe_content before, after;
-	char *note; /* owned: what the driver had to say when it read the file, or NULL */
+	char *note;            /* owned: what the driver had to say when it read the file, or NULL */
 	struct push_app *apps; /* the command's own app first */
 	size_t app_count;
 };

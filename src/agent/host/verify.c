@@ -95,8 +95,8 @@ enum verify_verdict verify_command(const struct keys *keys, const struct ledger 
 	return VERIFY_OK;
 }
 
-enum verify_verdict verify_query(const struct keys *keys, const char *agent_id, int64_t now_ms, const char *jws,
-	struct json_object **ret_payload, struct fleet_error *err)
+enum verify_verdict verify_query(const struct keys *keys, const char *agent_id, int64_t now_ms,
+	const char *jws, struct json_object **ret_payload, struct fleet_error *err)
 {
 	int64_t expires_ms = 0;
 	enum verify_verdict verdict;
@@ -114,8 +114,7 @@ enum verify_verdict verify_query(const struct keys *keys, const char *agent_id, 
 		return VERIFY_WRONG_AGENT;
 	}
 	if (expires_ms <= now_ms) {
-		(void)fleet_error_set(err, -ETIME,
-			"the query expired at %s, and this server's clock says %s",
+		(void)fleet_error_set(err, -ETIME, "the query expired at %s, and this server's clock says %s",
 			fleet_timestamp_format(expires_ms).text, fleet_timestamp_format(now_ms).text);
 		return VERIFY_EXPIRED;
 	}

@@ -25,9 +25,9 @@ const char *verify_verdict_code(enum verify_verdict verdict);
 enum verify_verdict verify_command(const struct keys *keys, const struct ledger *ledger, const char *agent_id,
 	int64_t now_ms, const char *jws, struct json_object **ret_payload, struct fleet_error *err);
 
-/* The same of a query: signature, form, whose it is, and whether it is still meant. There is no ledger in it: to
- * answer twice does no harm. */
-enum verify_verdict verify_query(const struct keys *keys, const char *agent_id, int64_t now_ms, const char *jws,
-	struct json_object **ret_payload, struct fleet_error *err);
+/* The same of a query: signature, form, whose it is, and whether it is still meant. There is no ledger in it:
+ * to answer twice does no harm. */
+enum verify_verdict verify_query(const struct keys *keys, const char *agent_id, int64_t now_ms,
+	const char *jws, struct json_object **ret_payload, struct fleet_error *err);
 
 #endif
