@@ -311,7 +311,7 @@ class World:
             app.check_whole(why)
             self.until(f"{why}: {app.id} of {app.server.id} runs", lambda app=app: any(
                 a["id"] == app.id and a["status"] == "running" for a in
-                self.lab.post(f"/api/agents/{app.server.id}/ping", {}, timeout=10).json.get("apps", [])), 30)
+                self.lab.post(f"/api/agents/{app.server.id}/ping", {}, timeout=10).json.get("apps", [])), 60)  # it may wait 36 s to come back
 
     def events(self, command):
         """Of one command, oldest first."""
