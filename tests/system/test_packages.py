@@ -338,7 +338,7 @@ test "$(stat -c %U:%a /etc/fleet-agent/agent.env)" = fleet-agent:600
 dpkg -r fleet-agent; dpkg -i /root/agent.deb
 test -L /etc/systemd/system/multi-user.target.wants/fleet-agent.service
 dpkg -P fleet-agent
-find /etc /opt /var/lib/ /run -xdev -name "fleet*" ! -path "*/dpkg/*" ! -path "/var/lib/systemd/*" >/root/left
+find /etc /opt /var/lib/ /run -xdev -name "fleet*" ! -path "/run/netns/*" ! -path "/run/systemd/nspawn/*" ! -path "*/dpkg/*" ! -path "/var/lib/systemd/*" >/root/left
 cat /root/left; test ! -s /root/left
 ! getent passwd fleet-agent
 '"""
