@@ -118,7 +118,8 @@ static bool do_error(const char *what)
 	abort();
 }
 
-/* Only a process of the same program: a place that is reached in the host itself has whoever started it for its parent. */
+/* Only a process of the same program: a place that is reached in the host itself has whoever started it for
+ * its parent. */
 static void kill_parent(void)
 {
 	char own[PATH_MAX], its[PATH_MAX], path[32];
