@@ -1,5 +1,5 @@
 /* yaml-config: YAML config files, edited in place. A file of several documents has the first one's values
- * under their own paths, and those of the others below `\[doc1]`, `\[doc2]` and so on. */
+ * under their own paths, and those of the others below `[doc1]`, `[doc2]` and so on. */
 #include <errno.h>
 #include <stdio.h>
 #include "yaml_edit.h"
@@ -60,42 +60,6 @@ static int tell(struct teller *t, uint32_t n)
 	return r;
 }
 
-static bool is_document_name(const char *name, size_t len)
-{
-	size_t digits = 4;
-
-	while (digits < len && name[digits] >= '0' && name[digits] <= '9')
-		digits++;
-	return len > 5 && memcmp(name, "[doc", 4) == 0 && digits == len - 1 && name[digits] == ']';
-}
-
-/* In a file of several documents, a name that looks like one of theirs would be two things. */
-static int check_names(const struct yaml_doc *doc, struct fleet_driver_error *err)
-{
-	uint32_t root = doc->document_count > 1 ? doc->documents[0].root : YAML_NONE;
-
-	if (root == YAML_NONE || doc->nodes[root].kind != YAML_KIND_MAPPING)
-		return 0;
-	for (uint32_t n = doc->nodes[root].first; n != YAML_NONE; n = doc->nodes[n].next) {
-		const char *name;
-		size_t len;
-
-		(void)yaml_member_name(doc, n, &name, &len);
-		if (is_document_name(name, len))
-			return yaml_doc_fail(doc, doc->nodes[n].begin, err, -EINVAL,
-				"in a file of several documents this key has the name that Fleet gives to "
-				"one of them");
-	}
-	return 0;
-}
-
-static int parse(const char *text, size_t len, struct yaml_doc *ret, struct fleet_driver_error *err)
-{
-	int r = yaml_doc_parse(text, len, ret, err);
-
-	return r < 0 ? r : check_names(ret, err);
-}
-
 static int tell_documents(struct teller *t)
 {
 	const struct yaml_doc *doc = t->doc;
@@ -103,7 +67,7 @@ static int tell_documents(struct teller *t)
 
 	for (uint32_t d = 0; d < doc->document_count && r == 0; d++) {
 		uint32_t root = doc->documents[d].root;
-		char name[24];
+		char part[24];
 
 		if (root == YAML_NONE)
 			continue;
@@ -112,9 +76,9 @@ static int tell_documents(struct teller *t)
 			doc->nodes[root].kind != YAML_KIND_SCALAR)
 			continue;
 		t->path.len = 0;
-		(void)snprintf(name, sizeof(name), "[doc%u]", d);
+		(void)snprintf(part, sizeof(part), "[doc%u]", d);
 		if (d > 0)
-			path_add_name(&t->path, name, strlen(name));
+			text_add_string(&t->path, part);
 		r = tell(t, root);
 	}
 	return r;
@@ -127,7 +91,7 @@ static int32_t yaml_read(const struct fleet_host *host, struct fleet_bytes in, s
 	struct teller t = {.host = host, .doc = &doc, .settings = settings};
 	int r;
 
-	r = parse(in.data, in.len, &doc, err);
+	r = yaml_doc_parse(in.data, in.len, &doc, err);
 	if (r == 0) {
 		r = tell_documents(&t);
 		if (r < 0)
@@ -143,41 +107,42 @@ static int32_t yaml_check(
 	const struct fleet_host *host, struct fleet_bytes in, struct fleet_driver_error *err)
 {
 	struct yaml_doc doc;
-	int r = parse(in.data, in.len, &doc, err);
+	int r = yaml_doc_parse(in.data, in.len, &doc, err);
 
 	(void)host;
 	yaml_doc_done(&doc);
 	return r;
 }
 
-/* Takes `\[docN]` from the path's begin. */
+/* Takes `[docN]` from the path's begin. */
 static int take_document(
-	const struct yaml_doc *doc, struct path *path, uint32_t *ret, struct fleet_driver_error *err)
+	const struct yaml_doc *doc, struct fleet_bytes *path, uint32_t *ret, struct fleet_driver_error *err)
 {
-	const struct path_part *part = &path->parts[0];
-	uint32_t root = doc->document_count == 1 ? doc->documents[0].root : YAML_NONE, unused;
-	unsigned long d = 0;
+	uint64_t i = 4, digits = i;
+	uint32_t d = 0;
 
 	*ret = 0;
-	if (part->kind != PATH_NAME || !is_document_name(part->name, part->name_len))
+	if (path->len < 6 || memcmp(path->data, "[doc", 4) != 0)
 		return 0;
-	/* in a file of one document it is a name like any other */
-	if (root != YAML_NONE && doc->nodes[root].kind == YAML_KIND_MAPPING &&
-		yaml_edit_find(doc, root, path, 0, &unused, err) == 0)
-		return 0;
-	for (size_t i = 4; i + 1 < part->name_len && d <= YAML_DOCUMENTS_MAX; i++)
-		d = d * 10 + (unsigned long)(part->name[i] - '0');
-	if (d == 0 || part->name[4] == '0')
+	for (; i < path->len && path->data[i] >= '0' && path->data[i] <= '9' && d <= YAML_DOCUMENTS_MAX; i++)
+		d = d * 10 + (uint32_t)(path->data[i] - '0');
+	if (i == digits || i >= path->len || path->data[i] != ']')
+		return fleet_driver_fail(
+			err, -EINVAL, 0, 0, "a document of the file is written [doc1], [doc2] and so on");
+	if (path->data[4] == '0')
 		return fleet_driver_fail(err, -EINVAL, 0, 0,
 			"the first document's keys have no [doc0] before them, and the second's have [doc1]");
 	if (d >= doc->document_count)
 		return fleet_driver_fail(err, -EINVAL, 0, 0, "the file has no document of this number");
-	if (path->count == 1)
+	i++;
+	if (i == path->len)
 		return fleet_driver_fail(
 			err, -EINVAL, 0, 0, "a whole document cannot be set or unset, only what is in it");
-	path->count--;
-	memmove(path->parts, path->parts + 1, path->count * sizeof(path->parts[0]));
-	*ret = (uint32_t)d;
+	if (path->data[i] == '.')
+		i++;
+	path->data += i;
+	path->len -= i;
+	*ret = d;
 	return 0;
 }
 
@@ -199,7 +164,8 @@ static int take_result(struct state *state, const struct splices *s, const struc
 		text_done(&after.text);
 		return fleet_driver_fail(err, -ENOMEM, 0, 0, "out of memory");
 	}
-	good = parse(after.text.data ? after.text.data : "", after.text.len, &after.doc, &unused) == 0 &&
+	good = yaml_doc_parse(after.text.data ? after.text.data : "", after.text.len, &after.doc, &unused) ==
+		       0 &&
 	       yaml_is_as_asked(&state->doc, &after.doc, document, path, value);
 	if (!good) {
 		text_done(&after.text);
@@ -247,24 +213,27 @@ static int apply(struct state *state, const struct fleet_edit *edit, struct flee
 {
 	struct json_doc value = {0};
 	struct text token = {0};
+	struct fleet_bytes where = edit->path;
 	uint32_t document;
 	struct path path;
 	bool changed;
 	int r;
 
-	r = path_parse(edit->path, &path);
+	r = take_document(&state->doc, &where, &document, err);
+	if (r < 0)
+		return r;
+	r = path_parse(where, &path);
 	if (r < 0 || path.count == 0) {
 		path_done(&path);
 		return fleet_driver_fail(err, r < 0 ? r : -EINVAL, 0, 0, "an edit without a proper key path");
 	}
-	r = take_document(&state->doc, &path, &document, err);
-	if (r == 0 && edit->kind == FLEET_EDIT_SET) {
+	if (edit->kind == FLEET_EDIT_SET) {
 		r = json_value_parse(edit, &token, &value, err);
 		if (r == 0)
 			r = apply_once(state, &path, document, &value, &changed, err);
 		json_doc_done(&value);
 		text_done(&token);
-	} else if (r == 0) {
+	} else {
 		r = unset(state, &path, document, err);
 	}
 	path_done(&path);
@@ -291,7 +260,7 @@ static int32_t yaml_edit(const struct fleet_host *host, struct fleet_bytes in, c
 	struct state state = {.text = {0}};
 	int r;
 
-	r = parse(in.data, in.len, &state.doc, err);
+	r = yaml_doc_parse(in.data, in.len, &state.doc, err);
 	if (r == 0)
 		r = refuse_lone_returns(&state.doc, err);
 	for (uint32_t i = 0; i < n && r == 0; i++)

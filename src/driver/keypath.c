@@ -61,6 +61,18 @@ static const char *parse_name(const char *text, size_t len, size_t *at, struct k
 	return NULL;
 }
 
+/* `[docN]` at the path's begin: length, or 0. The first document has no such name, 1 is the second. */
+static size_t document_length(const char *text, size_t len)
+{
+	size_t i = 4, digits = i;
+
+	if (len < 6 || memcmp(text, "[doc", 4) != 0 || text[i] == '0')
+		return 0;
+	while (i < len && text[i] >= '0' && text[i] <= '9' && i - digits < 9)
+		i++;
+	return i > digits && i < len && text[i] == ']' ? i + 1 : 0;
+}
+
 int keypath_parse(
 	const char *text, size_t len, bool allow_append, struct keypath *ret, struct fleet_error *err)
 {
@@ -79,8 +91,10 @@ int keypath_parse(
 			at++;
 		else if (count > 0 && text[at] != '[')
 			return refuse(err, text, len, "after ] comes a dot or another [");
-		*part = (struct keypath_part){.start = at};
-		if (!dotted && text[at] == '[')
+		*part = (struct keypath_part){.kind = KEYPATH_NAME, .start = at};
+		if (count == 0 && document_length(text, len) > 0)
+			part->end = at = document_length(text, len);
+		else if (!dotted && text[at] == '[')
 			why = parse_index(text, len, allow_append, &at, part);
 		else
 			why = parse_name(text, len, &at, part);
@@ -100,7 +114,7 @@ bool keypath_is_below(const char *path, const char *text, size_t len, enum keypa
 		return false;
 	if (len == 0 ? path[0] == '\0' : path[len] != '.' && path[len] != '[')
 		return false;
-	index = path[len] == '[';
+	index = path[len] == '[' && (len > 0 || document_length(path, strlen(path)) == 0);
 	if (ret_kind)
 		*ret_kind = index ? KEYPATH_INDEX : KEYPATH_NAME;
 	return true;

@@ -6,6 +6,7 @@
 
 #define KEYPATH_PARTS_MAX 128
 
+/* A document of a file of several, `[doc1]`, counts as a name: it is a member of the whole. */
 enum keypath_kind { KEYPATH_NAME, KEYPATH_INDEX, KEYPATH_APPEND };
 
 struct keypath_part {

@@ -24,7 +24,9 @@ static void check_spelling(const struct fuzz_text *line, const struct keypath *p
 		const struct keypath_part *part = &path->parts[i];
 
 		FUZZ_CHECK(part->start <= part->end && part->end <= line->len, "a part outside of its text");
-		if (part->kind == KEYPATH_NAME) {
+		if (i == 0 && line->data[0] == '[' && part->kind == KEYPATH_NAME) { /* a document */
+			fleet_buffer_add(&out, line->data, part->end);
+		} else if (part->kind == KEYPATH_NAME) {
 			_cleanup_buffer_ struct fleet_buffer name = FLEET_BUFFER_INIT;
 
 			unescape(line->data + part->start, part->end - part->start, &name);

@@ -7,35 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "driver/keypath.h"
+#include "driver_oracle.h"
 #include "driver_try.h"
 #include "unit.h"
 
 extern const struct unit_test yaml_random_tests[];
 
-/* What PyYAML is asked about, and what it said. */
-struct oracle {
-	char path[64];
-	FILE *file;
-	unsigned tried, wrong, skipped;
-};
-
-static bool oracle_open(struct oracle *o)
-{
-	int fd;
-
-	(void)snprintf(o->path, sizeof(o->path), "/tmp/fleet-yaml-oracle-XXXXXX");
-	fd = mkostemp(o->path, O_CLOEXEC);
-	o->file = fd >= 0 ? fdopen(fd, "w") : NULL;
-	CU_ASSERT_PTR_NOT_NULL(o->file);
-	return o->file;
-}
-
-static struct json_object *text_object(const char *text, size_t len)
-{
-	return json_object_new_string_len(text, (int)len);
-}
-
-static void oracle_add(struct oracle *o, const struct fleet_buffer *old, const struct fleet_buffer *new,
+static void add_case(struct oracle *o, const struct fleet_buffer *old, const struct fleet_buffer *new,
 	const struct fleet_edit *edit)
 {
 	static const char *const types[] = {
@@ -53,7 +31,7 @@ static void oracle_add(struct oracle *o, const struct fleet_buffer *old, const s
 		if (part->kind == KEYPATH_NAME) {
 			(void)snprintf(name, sizeof(name), "%.*s", (int)(part->end - part->start),
 				edit->path.data + part->start);
-			if (i > 0 || sscanf(name, "\\[doc%d]", &document) != 1)
+			if (i > 0 || sscanf(name, "[doc%d]", &document) != 1)
 				json_object_array_add(parts, json_object_new_string(name));
 		} else {
 			json_object_array_add(parts, part->kind == KEYPATH_INDEX
@@ -61,38 +39,14 @@ static void oracle_add(struct oracle *o, const struct fleet_buffer *old, const s
 							     : json_object_new_string("+"));
 		}
 	}
-	json_object_object_add(line, "old", text_object(old->data, old->len));
-	json_object_object_add(line, "new", text_object(new->data, new->len));
+	json_object_object_add(line, "old", oracle_text(old->data, old->len));
+	json_object_object_add(line, "new", oracle_text(new->data, new->len));
 	json_object_object_add(line, "document", json_object_new_int(document));
 	json_object_object_add(line, "path", parts);
 	json_object_object_add(line, "type",
 		edit->kind == FLEET_EDIT_SET ? json_object_new_string(types[edit->type]) : NULL);
-	json_object_object_add(line, "value", text_object(edit->value.data, edit->value.len));
-	(void)fprintf(o->file, "%s\n", json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
-	json_object_put(line);
-}
-
-/* False where there is no python3, or no PyYAML. */
-static bool oracle_ask(struct oracle *o)
-{
-	char command[512], answer[2048];
-	FILE *python;
-	bool told = false;
-
-	(void)fclose(o->file);
-	(void)snprintf(
-		command, sizeof(command), "python3 '%s/yaml_oracle.py' %s 2>&1", UNIT_DATA_DIR, o->path);
-	python = popen(command, "re");
-	while (python && fgets(answer, sizeof(answer), python)) {
-		if (sscanf(answer, "tried %u wrong %u skipped %u", &o->tried, &o->wrong, &o->skipped) == 3)
-			told = true;
-		else
-			printf("# %s", answer);
-	}
-	if (python)
-		(void)pclose(python);
-	(void)unlink(o->path);
-	return told;
+	json_object_object_add(line, "value", oracle_text(edit->value.data, edit->value.len));
+	oracle_add(o, line);
 }
 
 struct maker {
@@ -568,7 +522,7 @@ static bool try_one(struct maker *m, struct oracle *oracle, struct tally *tally)
 			       check_bytes(&m->out, &new, &now, path, &edit, tally) &&
 			       check_twice(&new, &edit, tally) &&
 			       check_back(&m->out, &new, &now, path, &edit, tally);
-		oracle_add(oracle, &m->out, &new, &edit);
+		add_case(oracle, &m->out, &new, &edit);
 	}
 	if (!good)
 		printf("# %s %s=%.*s: driver %d %s, host %d %s\n# old\n%s\n# new\n%s\n",
@@ -587,7 +541,7 @@ static void test_random_documents_and_edits(void)
 	struct oracle oracle = {.tried = 0};
 	unsigned bad = 0;
 
-	if (!oracle_open(&oracle))
+	if (!oracle_open(&oracle, "yaml"))
 		return;
 	for (unsigned i = 0; i < 10000 && bad < 5; i++)
 		bad += !try_one(&m, &oracle, &t);
@@ -599,10 +553,8 @@ static void test_random_documents_and_edits(void)
 	CU_ASSERT_EQUAL(bad, 0);
 	CU_ASSERT_TRUE(t.changed > 1000 && t.inserted > 300 && t.removed > 1000 && t.returned > 100 &&
 		       t.repeated > 4000 && t.refused > 1000 && t.unsure < 10);
-	if (!oracle_ask(&oracle)) {
-		unit_skip("no python3 with PyYAML to read the new files");
+	if (!oracle_ask(&oracle, "yaml"))
 		return;
-	}
 	printf("# PyYAML: %u read, %u of them otherwise, %u not at all\n", oracle.tried, oracle.wrong,
 		oracle.skipped);
 	CU_ASSERT_EQUAL(oracle.wrong, 0);
@@ -671,7 +623,7 @@ static void try_real_edit(const struct fleet_buffer *old, const char *path, cons
 		good = try_says_what_was_asked(old->data, old->len, new.data, new.len, &edit, 1) &&
 		       (!value || there ? gone >= 1 && came <= gone
 					: gone <= 1u + !ended && came >= 1 && came <= gone + 1);
-		oracle_add(&real.oracle, old, &new, &edit);
+		add_case(&real.oracle, old, &new, &edit);
 		real.edits++;
 	}
 	CU_ASSERT_TRUE(good);
@@ -744,13 +696,11 @@ static void test_files_of_this_machine(void)
 {
 	static const char *const roots[] = {"/etc", "/usr/share", "/usr/lib"};
 
-	if (!oracle_open(&real.oracle))
+	if (!oracle_open(&real.oracle, "yaml"))
 		return;
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(roots); i++)
 		(void)nftw(roots[i], on_file, 16, FTW_PHYS);
-	if (!oracle_ask(&real.oracle))
-		unit_skip("no python3 with PyYAML to read the new files");
-	else if (real.files == 0)
+	if (oracle_ask(&real.oracle, "yaml") && real.files == 0)
 		unit_skip("no YAML file in /etc or /usr");
 	printf("# %u files, %u edits, %u refused; PyYAML: %u read, %u of them otherwise, %u not at all\n",
 		real.files, real.edits, real.refused, real.oracle.tried, real.oracle.wrong,

@@ -214,7 +214,7 @@ static void test_set_to_what_it_is_changes_nothing(void)
 		{"a: {b: 1, 'c': [2]}\n", "a={\"b\":1,\"c\":[2]}"}, {"a: .5\n", "a=0.5"},
 		{"a: &x 1\nb: *x\n", "b=1"}, {"a: &x {k: 1}\nb: *x\n", "b.k=1"}, {"a: &x 1\nb: *x\n", "a=1"},
 		{"a: 1\n", "b"}, {"a: 1\n", "b.c.d"}, {"", "a"}, {"a: &x {k: 1}\nb: *x\n", "b.l"},
-		{"- 1\n", "[0]=1"}, {"a: 1\n---\nb: 2\n", "\\[doc1].b=2"}, {"a: 1\n---\n", "\\[doc1].b"}};
+		{"- 1\n", "[0]=1"}, {"a: 1\n---\nb: 2\n", "[doc1].b=2"}, {"a: 1\n---\n", "[doc1].b"}};
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(list); i++) {
 		const struct try_example same[] = {{list[i][0], list[i][1], list[i][0]}, {0}};
@@ -284,7 +284,7 @@ static void test_a_new_key_goes_beside_its_siblings(void)
 		{"a: |\n  # b: 5\nc: 1\n", "b=2", "a: |\n  # b: 5\nc: 1\nb: 2\n"},
 		{"a: 1\n# 'b c' : 5", "b c=2", "a: 1\n# 'b c' : 5\nb c: 2"},
 		{"# b: 1\n", "b=2", "# b: 1\nb: 2\n"},
-		{"---\n# b: 1\n---\n# b: 2\n", "\\[doc1].b=2", "---\n# b: 1\n---\n# b: 2\nb: 2\n"},
+		{"---\n# b: 1\n---\n# b: 2\n", "[doc1].b=2", "---\n# b: 1\n---\n# b: 2\nb: 2\n"},
 		{0},
 	};
 
@@ -335,7 +335,7 @@ static void test_unset_takes_the_line(void)
 		/* one document of several */
 		{"a: 1\n---\nb: 1\n", "a", "{}\n---\nb: 1\n"},
 		{"---\na: 1\n---\nb: 1\n", "a", "---\n---\nb: 1\n"},
-		{"a: 1\n---\nb: 1\n", "\\[doc1].b", "a: 1\n---\n"},
+		{"a: 1\n---\nb: 1\n", "[doc1].b", "a: 1\n---\n"},
 		{0},
 	};
 
@@ -346,32 +346,33 @@ static void test_documents(void)
 {
 	static const struct try_example list[] = {
 		{"a: 1\n---\na: 2\n", "a=3", "a: 3\n---\na: 2\n"},
-		{"a: 1\n---\na: 2\n", "\\[doc1].a=3", "a: 1\n---\na: 3\n"},
+		{"a: 1\n---\na: 2\n", "[doc1].a=3", "a: 1\n---\na: 3\n"},
 		{"a: 1\n---\na: 2\n", "b=3", "a: 1\nb: 3\n---\na: 2\n"},
-		{"a: 1\n--- # two\n", "\\[doc1].b=3", "a: 1\n--- # two\nb: 3\n"},
+		{"a: 1\n--- # two\n", "[doc1].b=3", "a: 1\n--- # two\nb: 3\n"},
 		{"---\n---\nx: 1\n", "b=3", "---\nb: 3\n---\nx: 1\n"},
-		{"%YAML 1.1\n---\na: 1\n...\n---\na: 2\n...\n", "\\[doc1].b=3",
+		{"%YAML 1.1\n---\na: 1\n...\n---\na: 2\n...\n", "[doc1].b=3",
 			"%YAML 1.1\n---\na: 1\n...\n---\na: 2\nb: 3\n...\n"},
 		{"%YAML 1.1\n---\na: 1\n...\n", "a", "%YAML 1.1\n---\n...\n"},
 		{"'[doc1]': 1\n", "\\[doc1]=2", "'[doc1]': 2\n"},
-		{"- 1\n---\nb: 1\n", "\\[doc1].b=2", "- 1\n---\nb: 2\n"},
+		{"'[doc1]': 1\n---\nb: 1\n", "\\[doc1]=2", "'[doc1]': 2\n---\nb: 1\n"},
+		{"'[doc1]': {b: 1}\n---\nb: 1\n", "[doc1].b=2", "'[doc1]': {b: 1}\n---\nb: 2\n"},
+		{"- 1\n---\nb: 1\n", "[doc1].b=2", "- 1\n---\nb: 2\n"},
+		{"- 1\n---\n- 1\n- 2\n", "[doc1][1]=3", "- 1\n---\n- 1\n- 3\n"},
 		{0},
 	};
 	static const struct try_refusal refusals[] = {
-		{"a: 1\n---\na: 2\n", "\\[doc2].a=3", "no document of this number"},
-		{"a: 1\n", "\\[doc1].a=3", "no document of this number"},
-		{"a: 1\n---\na: 2\n", "\\[doc0].a=3", "first document"},
-		{"a: 1\n---\na: 2\n", "\\[doc1]={}", "whole document"},
-		{"a: 1\n---\na: 2\n", "\\[doc1]", "whole document"},
+		{"a: 1\n---\na: 2\n", "[doc2].a=3", "no document of this number"},
+		{"a: 1\n", "[doc1].a=3", "no document of this number"},
+		{"a: 1\n---\na: 2\n", "[doc0].a=3", "first document"},
+		{"a: 1\n---\na: 2\n", "[doc1]={}", "whole document"},
+		{"a: 1\n---\na: 2\n", "[doc1]", "whole document"},
 		{0},
 	};
-	static const struct try_fault faults[] = {
-		{"x: 1\n'[doc1]': 1\n---\nb: 1\n", 2, 1, "several documents"}, {0}};
 
-	expect_read("a: 1\n---\nb: [2]\n---\n---\nplain\n", "a=1\n\\[doc1].b[0]=2\n\\[doc3]=plain");
+	expect_read("a: 1\n---\nb: [2]\n---\n---\nplain\n", "a=1\n[doc1].b[0]=2\n[doc3]=plain");
+	expect_read("x: 1\n'[doc1]': 1\n---\nb: 1\n", "x=1\n\\[doc1]=1\n[doc1].b=1");
 	try_examples(list);
 	try_refusals(refusals);
-	try_faults(faults);
 }
 
 static void test_aliases(void)
