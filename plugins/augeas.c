@@ -89,7 +89,7 @@ static int cannot_write(const struct fleet_edit *edit, struct fleet_driver_error
 		"'%.*s': the lens %s cannot write this so that nothing else changes: a name or value that it "
 		"does not "
 		"know at this place, or not all the parts of a new entry",
-		(int)(edit->path.len < 60 ? edit->path.len : 60), edit->path.data, aug_lens_name());
+		(int)utf8_cut(edit->path.data, edit->path.len, 60), edit->path.data, aug_lens_name());
 }
 
 /* All edits at once, as pieces: two readings, however many edits there are. 1: one of them is not done so. */

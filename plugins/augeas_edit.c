@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 #include "augeas_keys.h"
+#include "utf8.h"
 
 struct edit {
 	const struct fleet_edit *edit;
@@ -16,7 +17,7 @@ struct edit {
 static int refuse(const struct edit *e, const char *why)
 {
 	return fleet_driver_fail(e->err, -EINVAL, 0, 0, "'%.*s': %s",
-		(int)(e->edit->path.len < 100 ? e->edit->path.len : 100), e->edit->path.data, why);
+		(int)utf8_cut(e->edit->path.data, e->edit->path.len, 100), e->edit->path.data, why);
 }
 
 static int no_memory(const struct edit *e)

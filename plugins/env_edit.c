@@ -84,19 +84,22 @@ static int replace(struct env_doc *doc, size_t i, const struct env_wish *wish, s
 
 static int insert(struct env_doc *doc, const struct env_wish *wish, struct fleet_driver_error *err)
 {
+	const char *why =
+		"there is no place for a new key where sh and systemd would both read it: a comment ends "
+		"in a backslash, or they disagree about what stands before";
 	struct env_change change;
 	int r = -EINVAL;
 
 	for (unsigned n = 0; r == -EINVAL && env_insert_propose(doc, wish, n, &change); n++) {
-		r = try_change(doc, &change, wish, err);
+		/* the carriage return would become part of a line end, and go with the key */
+		if (change.start > 0 && change.start == doc->text.len &&
+			doc->text.data[change.start - 1] == '\r')
+			why = "the last line ends in a carriage return without a line feed: end it properly";
+		else
+			r = try_change(doc, &change, wish, err);
 		text_done(&change.text);
 	}
-	if (r == -EINVAL)
-		(void)fleet_driver_fail(err, r, 0, 0,
-			"there is no place for a new key where sh and systemd would both read it: a comment "
-			"ends "
-			"in a backslash, or they disagree about what stands before");
-	return r;
+	return r == -EINVAL ? fleet_driver_fail(err, r, 0, 0, "%s", why) : r;
 }
 
 static int set(struct env_doc *doc, const struct env_wish *wish, struct fleet_driver_error *err)

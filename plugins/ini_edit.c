@@ -70,7 +70,7 @@ static int check_spelling(const struct ini_doc *doc, const struct target *t, str
 	if (path.len > 0)
 		r = fleet_driver_fail(err, -EINVAL, 0, 0,
 			"this file has that name as '%.*s': use this spelling",
-			path.len > 150 ? 150 : (int)path.len, path.data);
+			(int)utf8_cut(path.data, path.len, 150), path.data);
 	text_done(&path);
 	return r;
 }

@@ -52,9 +52,10 @@ uint32_t json_doc_skip(
 {
 	while (at < limit) {
 		char c = doc->text[at];
+		bool line_end = c == '\n' || (c == '\r' && at + 1 < doc->len && doc->text[at + 1] == '\n');
 		uint32_t end;
 
-		if (c == ' ' || c == '\t' || (lines && (c == '\n' || c == '\r'))) {
+		if (strchr(" \t\r\n", c) && c && (lines || !line_end)) {
 			at++;
 			continue;
 		}

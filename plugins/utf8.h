@@ -27,6 +27,16 @@ static inline size_t utf8_sequence(const char *s, size_t len)
 	return n;
 }
 
+/* How much of s[0..len) may be shown where there is room for `most` bytes: no character is cut. */
+static inline size_t utf8_cut(const char *s, size_t len, size_t most)
+{
+	if (len <= most)
+		return len;
+	while (most > 0 && ((unsigned char)s[most] & 0xc0) == 0x80)
+		most--;
+	return most;
+}
+
 /* Writes the code point, which is no surrogate and at most 0x10ffff; returns the length. */
 static inline size_t utf8_encode(uint32_t code, char out[4])
 {

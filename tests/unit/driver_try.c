@@ -1,4 +1,5 @@
 #include "driver_try.h"
+#include "fleet/text.h"
 #include "unit.h"
 
 extern const struct fleet_driver_v1 fleet_driver_v1;
@@ -147,6 +148,7 @@ void try_refusals(const struct try_refusal *list)
 				out.data ? out.data : "-");
 		CU_ASSERT_EQUAL(r, -EINVAL);
 		CU_ASSERT_PTR_NOT_NULL(strstr(err.message, e->why));
+		CU_ASSERT_TRUE(fleet_text_is_utf8(err.message, strlen(err.message)));
 		fleet_buffer_done(&out);
 	}
 }

@@ -169,6 +169,7 @@ static void test_unset_takes_its_lines(void)
 static void test_refusals(void)
 {
 	static const struct try_refusal list[] = {
+		{"A=1\r", "B=2", "carriage return"},
 		{"A=bar # c\n", "A=2", "move it to a line of its own"},
 		{"A=\"bar\" # c\n", "A=2", "move it to a line of its own"},
 		{"A=1; export A\n", "A=2", "move it to a line of its own"},

@@ -260,8 +260,18 @@ static void test_examples_of_mysql(void)
 	try_refusals(refused);
 }
 
+#define E10 "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+
 static void test_examples_of_windows_and_systemd(void)
 {
+	/* the sentence is cut between two characters */
+	static const struct try_refusal long_name[] = {
+		{"[k" E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 "]\na=1\n",
+			"K" E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 ".a=2", "use this spelling"},
+		{"[kk" E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 "]\na=1\n",
+			"KK" E10 E10 E10 E10 E10 E10 E10 E10 E10 E10 ".a=2", "use this spelling"},
+		{0},
+	};
 	static const struct try_example windows[] = {
 		{"[S]\r\nPath=C:\\a\r\n", "S.Path=D:\\b c\\", "[S]\r\nPath=D:\\b c\\\r\n"},
 		{"[S]\r\nPath=C:\\a\r\n", "S.Path= x", "[S]\r\nPath=\" x\"\r\n"},
@@ -295,6 +305,7 @@ static void test_examples_of_windows_and_systemd(void)
 
 	FLAVOUR("windows");
 	try_examples(windows);
+	try_refusals(long_name);
 	try_refusals(case_rule);
 	FLAVOUR("systemd");
 	try_examples(systemd);

@@ -174,6 +174,8 @@ static void test_a_new_key_goes_beside_its_siblings(void)
 		{"{\r\n\t\"a\": 1\r\n}", "b=2", "{\r\n\t\"a\": 1,\r\n\t\"b\": 2\r\n}"},
 		{"{\r\n\t\"a\": 1\r\n\n}", "b=2", "{\r\n\t\"a\": 1,\r\n\t\"b\": 2\r\n\n}"}, /* mixed */
 		{"{\n\t\"a\": 1\n\r\n}", "b=2", "{\n\t\"a\": 1,\n\t\"b\": 2\n\r\n}"},
+		/* a lone return is a blank */
+		{"{\r\n\t\"a\": 1 \r\r\n}", "b=2", "{\r\n\t\"a\": 1, \r\r\n\t\"b\": 2\r\n}"},
 		{"{\n  \"a\": 1, // one\n}\n", "b=2", "{\n  \"a\": 1, // one\n  \"b\": 2,\n}\n"},
 		{"{\n  \"a\": 1 // one\n}\n", "b=2", "{\n  \"a\": 1, // one\n  \"b\": 2\n}\n"},
 		{"{\n  \"a\": 1 /* one */ }\n", "b=2", "{\n  \"a\": 1,\n  \"b\": 2 /* one */ }\n"},
@@ -226,6 +228,7 @@ static void test_unset_takes_the_line_and_the_comma(void)
 		{"{\n  \"a\": 1,\n  \"b\": 2\n}\n", "a", "{\n  \"b\": 2\n}\n"},
 		{"{\n  \"a\": 1,\n  \"b\": 2\n}\n", "b", "{\n  \"a\": 1\n}\n"},
 		{"{\r\n  \"a\": 1,\r\n  \"b\": 2 // two\r\n}\r\n", "b", "{\r\n  \"a\": 1\r\n}\r\n"},
+		{"{\r\n\t\"a\": 1, \r\r\n\t\"b\": 2\r\n}", "b", "{\r\n\t\"a\": 1 \r\r\n}"},
 		{"{\n  \"a\": 1,\n  \"b\": 2,\n}\n", "b", "{\n  \"a\": 1,\n}\n"},
 		{"{\n  \"a\": 1, // one\n  \"b\": 2, // two\n  \"c\": 3\n}\n", "b",
 			"{\n  \"a\": 1, // one\n  \"c\": 3\n}\n"},
