@@ -37,6 +37,8 @@ static int make_items(struct env_doc *doc)
 
 static int check_values(const struct env_doc *doc, struct fleet_driver_error *err)
 {
+	if (lines_bad_utf8(doc->text.data, 0, doc->text.len) == doc->text.len)
+		return 0;
 	for (size_t i = 0; i < doc->count; i++) {
 		const struct env_item *item = &doc->items[i];
 		const struct env_entry *const seen[] = {item->sh, item->systemd};
@@ -69,8 +71,9 @@ int env_doc_parse(struct text *text, struct env_doc *ret, struct fleet_driver_er
 		return env_doc_fail(ret, (size_t)(nul - s), err, -EINVAL,
 			"a NUL byte, for which systemd refuses the whole file");
 	r = env_read_sh(s, len, &ret->readings[ENV_SH], err);
-	env_read_systemd(s, len, false, &ret->readings[ENV_SYSTEMD]);
-	env_read_systemd(s, len, true, &ret->readings[ENV_SYSTEMD_OLD]);
+	ret->dated = env_read_systemd(s, len, false, &ret->readings[ENV_SYSTEMD]);
+	if (ret->dated)
+		(void)env_read_systemd(s, len, true, &ret->readings[ENV_SYSTEMD_OLD]);
 	for (size_t i = 0; i < ENV_READERS; i++)
 		failed = failed || ret->readings[i].texts.failed;
 	if (failed || r == -ENOMEM || (r == 0 && make_items(ret) < 0))

@@ -9,8 +9,9 @@ struct env_item {
 	size_t start, name_len;
 };
 struct env_doc {
-	struct text text; /* owned: the file */
-	struct env_reading readings[ENV_READERS];
+	struct text text;                         /* owned: the file */
+	struct env_reading readings[ENV_READERS]; /* of an old systemd only where `dated` */
+	bool dated;
 	struct env_item *items; /* owned; in the file's order */
 	size_t count;
 };
@@ -19,6 +20,10 @@ struct env_doc {
 int env_doc_parse(struct text *text, struct env_doc *ret, struct fleet_driver_error *err);
 void env_doc_done(struct env_doc *doc);
 
+static inline const struct env_reading *env_doc_reading(const struct env_doc *doc, enum env_reader reader)
+{
+	return &doc->readings[reader == ENV_SYSTEMD_OLD && !doc->dated ? ENV_SYSTEMD : reader];
+}
 /* Does sh's reading count for this item? */
 static inline bool env_item_is_sh(const struct env_item *item)
 {

@@ -1,7 +1,7 @@
 /* A file of environment variables as its readers see it: `sh`, which sources it, and systemd, which has it as
  * an EnvironmentFile=. The two have different grammars, and systemd's changed in version 254 (a backslash at
- * a comment's end no longer takes in the next line), so a file is read three times. An edit is safe where all
- * three find it and nothing else changed (env_verify.c).
+ * a comment's end no longer takes in the next line), so a file where that matters is read three times. An
+ * edit is safe where all three find it and nothing else changed (env_verify.c).
  *
  * What every reader is spared, because it marks the whole file and no value: CR LF is a line end to sh too
  * (it would have the CR in each value), a line that begins with `;` is a comment to sh too (it would stop
@@ -38,8 +38,9 @@ void env_reading_done(struct env_reading *r);
 /* -EINVAL with the place where sh could not read on, or where there is more of a program than can be known
  * here: blocks, functions, here-documents. */
 int env_read_sh(const char *s, size_t len, struct env_reading *out, struct fleet_driver_error *err);
-/* Never fails but for memory: systemd passes over what it does not understand. */
-void env_read_systemd(const char *s, size_t len, bool old, struct env_reading *out);
+/* Never fails but for memory: systemd passes over what it does not understand. True where a version of the
+ * other kind (old: before 254) reads, or may read, the file otherwise. */
+bool env_read_systemd(const char *s, size_t len, bool old, struct env_reading *out);
 
 /* Bytes of the variable's name that s begins with; 0: none. */
 size_t env_name_length(const char *s, size_t len);

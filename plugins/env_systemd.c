@@ -39,6 +39,7 @@ struct scan {
 	const char *s;
 	size_t len, at;
 	bool old;
+	bool dated; /* the other version would read it otherwise */
 };
 
 /* A CR alone ends a line too. */
@@ -59,7 +60,11 @@ static void skip_comment(struct scan *p)
 	while (p->at < p->len && !is_line_end(p->s[p->at])) {
 		bool escape = p->s[p->at++] == '\\';
 
-		if (escape && p->at < p->len && (p->old || !is_line_end(p->s[p->at])))
+		if (!escape || p->at == p->len)
+			continue;
+		if (is_line_end(p->s[p->at]))
+			p->dated = true;
+		if (p->old || !is_line_end(p->s[p->at]))
 			p->at++;
 	}
 }
@@ -71,7 +76,14 @@ static void take_quoted(struct scan *p, struct text *value)
 	while (p->at < p->len && p->s[p->at] != quote) {
 		const char *c = &p->s[p->at++];
 
-		if (quote == '"' && *c == '\\') {
+		if (*c != '\\') {
+			while (p->at < p->len && p->s[p->at] != quote && p->s[p->at] != '\\')
+				p->at++;
+			text_add(value, c, (size_t)(p->s + p->at - c));
+			continue;
+		}
+
+		if (quote == '"') {
 			if (p->at == p->len)
 				return;
 			c = &p->s[p->at++];
@@ -90,6 +102,13 @@ static void take_quoted(struct scan *p, struct text *value)
  * the value ends, without the blanks behind. */
 static size_t take_value(struct scan *p, struct text *value)
 {
+	static const bool special[256] = {[' '] = true,
+		['\t'] = true,
+		['\n'] = true,
+		['\r'] = true,
+		['\''] = true,
+		['"'] = true,
+		['\\'] = true};
 	size_t end = p->at, kept = value->len;
 	bool bare = false;
 
@@ -105,6 +124,13 @@ static size_t take_value(struct scan *p, struct text *value)
 				text_add(value, p->s + p->at, 1);
 			if (p->at < p->len)
 				p->at++;
+		} else if (!special[(unsigned char)c]) {
+			size_t start = p->at;
+
+			bare = true;
+			while (p->at < p->len && !special[(unsigned char)p->s[p->at]])
+				p->at++;
+			text_add(value, p->s + start, p->at - start);
 		} else {
 			p->at++;
 			if (!line_is_blank_char(c))
@@ -167,9 +193,9 @@ static void take_key(struct scan *p, size_t line_start, struct env_reading *out)
 		*added = e;
 }
 
-void env_read_systemd(const char *s, size_t len, bool old, struct env_reading *out)
+bool env_read_systemd(const char *s, size_t len, bool old, struct env_reading *out)
 {
-	struct scan p = {s, len, 0, old};
+	struct scan p = {s, len, 0, old, false};
 	size_t line_start = 0;
 
 	while (p.at < len) {
@@ -185,4 +211,5 @@ void env_read_systemd(const char *s, size_t len, bool old, struct env_reading *o
 			take_key(&p, line_start, out);
 		}
 	}
+	return p.dated;
 }

@@ -157,6 +157,16 @@ static int take_expansion(struct env_shell *p, bool quoted, struct text *out, bo
 	return r;
 }
 
+/* From `at` on, what means itself: all but what ends a word or begins something in it. */
+static size_t plain_run(const struct env_shell *p, const bool special[256])
+{
+	size_t end = p->at;
+
+	while (end < p->len && !special[(unsigned char)p->s[end]])
+		end++;
+	return end - p->at;
+}
+
 static int take_single(struct env_shell *p, struct text *out)
 {
 	size_t open = p->at++;
@@ -172,13 +182,18 @@ static int take_single(struct env_shell *p, struct text *out)
 
 static int take_double(struct env_shell *p, struct text *out, bool *literal)
 {
-	size_t open = p->at++;
+	static const bool special[256] = {['"'] = true, ['$'] = true, ['`'] = true, ['\\'] = true};
+	size_t open = p->at++, run;
 	int r = 0;
 
 	while (p->at < p->len && p->s[p->at] != '"' && r == 0) {
 		char c = p->s[p->at];
 
-		if (c == '$' || c == '`') {
+		run = plain_run(p, special);
+		if (run > 0) {
+			text_add(out, p->s + p->at, run);
+			p->at += run;
+		} else if (c == '$' || c == '`') {
 			r = take_expansion(p, true, out, literal);
 		} else if (at_continuation(p)) {
 			p->at += 2;
@@ -196,6 +211,24 @@ static int take_double(struct env_shell *p, struct text *out, bool *literal)
 
 int env_word_take(struct env_shell *p, bool assigned, struct text *out, bool *ret_literal)
 {
+	static const bool special[256] = {[' '] = true,
+		['\t'] = true,
+		['\n'] = true,
+		['\r'] = true,
+		[';'] = true,
+		['&'] = true,
+		['|'] = true,
+		['<'] = true,
+		['>'] = true,
+		['('] = true,
+		[')'] = true,
+		['\''] = true,
+		['"'] = true,
+		['$'] = true,
+		['`'] = true,
+		['\\'] = true,
+		['~'] = true,
+		[':'] = true};
 	bool tilde = assigned;
 	int r = 0;
 
@@ -203,8 +236,12 @@ int env_word_take(struct env_shell *p, bool assigned, struct text *out, bool *re
 	while (r == 0 && !env_shell_at_line_end(p) && !strchr(" \t;&|<>()", p->s[p->at])) {
 		char c = p->s[p->at];
 		bool colon = c == ':';
+		size_t run = plain_run(p, special);
 
-		if (c == '\'') {
+		if (run > 0) {
+			text_add(out, p->s + p->at, run);
+			p->at += run;
+		} else if (c == '\'') {
 			r = take_single(p, out);
 		} else if (c == '"') {
 			r = take_double(p, out, ret_literal);
