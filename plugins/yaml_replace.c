@@ -16,8 +16,16 @@ struct replacement {
 /* In one line, where `s` is open. */
 static void add_inline(const struct replacement *r, struct splices *s)
 {
+	const struct yaml_node *old = r->node;
+	bool word = old->kind == YAML_KIND_SCALAR && old->style == YAML_STYLE_PLAIN &&
+		    old->type == FLEET_TYPE_BOOLEAN;
+
 	if (r->full)
 		yaml_add_flow(&r->w, r->src, &s->text);
+	else if (word && yaml_source_type(&r->w, r->src) == FLEET_TYPE_BOOLEAN)
+		text_add_string(
+			&s->text, yaml_boolean_like(yaml_string(r->doc, old->value), old->value.len,
+					  r->w.value->text[r->w.value->nodes[r->src.node].start] == 't'));
 	else
 		yaml_add_token(&r->w, r->src, r->flow, r->kind, &s->text);
 }

@@ -191,6 +191,20 @@ static void add_based(const char *text, size_t len, struct text *out)
 	text_add_string(out, buffer);
 }
 
+const char *yaml_boolean_like(const char *old, size_t len, bool value)
+{
+	static const char *const words[][2] = {{"false", "true"}, {"False", "True"}, {"FALSE", "TRUE"},
+		{"no", "yes"}, {"No", "Yes"}, {"NO", "YES"}, {"off", "on"}, {"Off", "On"}, {"OFF", "ON"}};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		for (size_t k = 0; k < 2; k++) {
+			if (text_equal(old, len, words[i][k], strlen(words[i][k])))
+				return words[i][value];
+		}
+	}
+	return words[0][value];
+}
+
 void yaml_plain_json(enum yaml_plain plain, const char *text, size_t len, struct text *out)
 {
 	if (plain == YAML_PLAIN_NULL)

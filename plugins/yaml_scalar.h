@@ -33,6 +33,8 @@ enum yaml_plain {
 enum yaml_plain yaml_plain_of(const char *text, size_t len);
 /* FLEET_TYPE_* of it. */
 uint32_t yaml_plain_type(enum yaml_plain plain);
+/* The word for value from the pair that `old` (true, Yes, OFF...) is of, in its case. Constant. */
+const char *yaml_boolean_like(const char *old, size_t len, bool value);
 /* The JSON text of a plain null, boolean or number. */
 void yaml_plain_json(enum yaml_plain plain, const char *text, size_t len, struct text *out);
 

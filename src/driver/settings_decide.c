@@ -1,5 +1,6 @@
 /* From what an operator typed to an edit with a type. */
 #include "driver/json_leaves.h"
+#include <strings.h>
 #include "driver/keypath.h"
 #include "driver/settings.h"
 #include "fleet/limits.h"
@@ -94,6 +95,19 @@ static uint32_t literal_type(const char *text)
 	return strcmp(text, "null") == 0 ? FLEET_TYPE_NULL : FLEET_TYPE_STRING;
 }
 
+/* What people write for true and false in one format or another; NULL where it is neither. */
+static const char *boolean_word(const char *text)
+{
+	static const char *const words[][2] = {{"true", "true"}, {"yes", "true"}, {"on", "true"},
+		{"false", "false"}, {"no", "false"}, {"off", "false"}};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(words); i++) {
+		if (strcasecmp(text, words[i][0]) == 0)
+			return words[i][1];
+	}
+	return NULL;
+}
+
 static int decide_auto(const struct settings *now, const char *path, const char *text, struct decided *d,
 	struct fleet_error *err)
 {
@@ -105,6 +119,11 @@ static int decide_auto(const struct settings *now, const char *path, const char 
 			"'%s' is an object or array: set one of its members, or the whole of it with "
 			"--set-json",
 			path);
+	if (old && old->type == FLEET_TYPE_BOOLEAN && boolean_word(text)) {
+		d->value = xstrdup(boolean_word(text));
+		d->type = FLEET_TYPE_BOOLEAN;
+		return 0;
+	}
 	d->value = xstrdup(text);
 	d->type = now->text_only || (old && old->type == FLEET_TYPE_STRING) ? FLEET_TYPE_STRING
 									    : literal_type(text);

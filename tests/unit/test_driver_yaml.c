@@ -119,7 +119,9 @@ static void test_set_changes_the_value_only(void)
 		{"when: 2024-01-01\n", "when=\"2025-01-01\"", "when: 2025-01-01\n"},
 		/* other types */
 		{"a: \"1\"\n", "a=1", "a: 1\n"},
-		{"a: yes\n", "a=false", "a: false\n"},
+		{"a: yes\n", "a=false", "a: no\n"},
+		{"a: Off # c\n", "a=true", "a: On # c\n"},
+		{"a: TRUE\n", "a=false", "a: FALSE\n"},
 		{"a: ~\n", "a=\"b\"", "a: b\n"},
 		{"a: 0x1F\n", "a=32", "a: 32\n"},
 		{"a: 1 # c\n", "a=null", "a: null # c\n"},
