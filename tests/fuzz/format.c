@@ -94,12 +94,13 @@ static int do_edit(struct fleet_bytes in, const struct fleet_edit *edits, size_t
 	return r;
 }
 
-/* Once: it may take long. FUZZ_LENS is for a driver that must be told which files it is to read. */
+/* Once: it may take long. FUZZ_LENS and its path are for a driver that must be told what files it is to read.
+ */
 static void do_init(void)
 {
 	static bool done;
 #ifdef FUZZ_LENS
-	static const struct fleet_option options[] = {{"lens", FUZZ_LENS}};
+	static const struct fleet_option options[] = {{"lens", FUZZ_LENS}, {"load_path", FUZZ_LENS_PATH}};
 	const uint32_t count = FLEET_ARRAY_LEN(options);
 #else
 	static const struct fleet_option *options;
