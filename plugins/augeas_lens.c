@@ -2,6 +2,7 @@
 #include <augeas.h>
 #include <errno.h>
 #include <stdio.h>
+#include "utf8.h"
 
 #define NAME_MAX_BYTES 100
 #define DEPTH_MAX      200
@@ -65,12 +66,12 @@ int aug_lens_open(const struct fleet_host *host, struct fleet_driver_error *err)
 			"{lens: Hosts.lns}");
 	if (!take_name(said))
 		return fleet_driver_fail(err, -EINVAL, 0, 0,
-			"the option lens is the name of an Augeas lens, such as Hosts.lns, not '%.40s'",
-			said);
+			"the option lens is the name of an Augeas lens, such as Hosts.lns, not '%.*s'",
+			(int)utf8_cut(said, strlen(said), 40), said);
 	if (path && *path != '/')
 		return fleet_driver_fail(err, -EINVAL, 0, 0,
-			"the option load_path is a list of absolute directories with : between, not '%.80s'",
-			path);
+			"the option load_path is a list of absolute directories with : between, not '%.*s'",
+			(int)utf8_cut(path, strlen(path), 80), path);
 	if (handle)
 		aug_close(handle);
 	/* No module but the lens's own and what it is made of: all of them take seconds. */

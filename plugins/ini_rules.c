@@ -1,5 +1,6 @@
 #include <errno.h>
 #include "ini_rules.h"
+#include "utf8.h"
 
 static const struct ini_rules flavours[] = {
 	{"generic", ";#", ";#", "=:", " = ", INI_INLINE_AFTER_BLANK, INI_CONTINUES_INDENTED, INI_BARE_WORDS,
@@ -36,8 +37,8 @@ static int choose(const struct fleet_host *host, const char *key, const struct c
 		}
 		(void)snprintf(words + used, sizeof(words) - used, "%s%s", used ? ", " : "", c->word);
 	}
-	return fleet_driver_fail(
-		err, -EINVAL, 0, 0, "the option %s is one of %s, not '%.40s'", key, words, said);
+	return fleet_driver_fail(err, -EINVAL, 0, 0, "the option %s is one of %s, not '%.*s'", key, words,
+		(int)utf8_cut(said, strlen(said), 40), said);
 }
 
 int ini_rules_of(const struct fleet_host *host, struct ini_rules *ret, struct fleet_driver_error *err)

@@ -60,7 +60,8 @@ int settings_decide(const struct settings *now, const char *path, const char *te
  * the end). */
 int settings_apply(const struct settings *before, const struct fleet_edit *edits, size_t count,
 	struct settings *ret, struct fleet_error *err) FLEET_MUST_CHECK;
-/* 0 when equal; -EBADMSG with the first difference named by its key (never its value). */
+/* 0 when equal, where to a format of text the only element of a list is the same with an index as without;
+ * -EBADMSG with the first difference named by its key (never its value). */
 int settings_compare(const struct settings *expected, const struct settings *actual,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 

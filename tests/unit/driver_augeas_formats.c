@@ -41,6 +41,7 @@ const struct augeas_format augeas_formats[] = {
 			{"Port=2222", "#Port 22\n", "#Port 22\nPort 2222\n"},
 			{"UsePAM=yes", "password\n", "password\nUsePAM   yes\n"},
 			{"AcceptEnv[0][+]=TZ", "LC_*", "LC_* TZ"}, {"AcceptEnv[0][0]", " LANG", ""},
+			{"AcceptEnv[0][1];;AcceptEnv[0]=TZ", "LANG LC_*", "TZ"},
 			{"Subsystem[0].sftp", "Subsystem\tsftp\t/usr/lib/sftp-server\n", ""},
 			{"Match[0]", "Match User backup\n\tPasswordAuthentication no\n", ""},
 			{"Match[0].Settings[0].X11Forwarding=no", "Authentication no\n",

@@ -385,6 +385,40 @@ static void test_compare(void)
 	}
 }
 
+/* A list of one has an index or none. */
+static void test_compare_of_text_only(void)
+{
+	static const struct {
+		const char *expected[4], *actual[4];
+		bool differ;
+	} list[] = {
+		{{"a:s:x", "b:s:y"}, {"a[0]:s:x", "b:s:y"}, false},
+		{{"a[0].b[0]:s:x"}, {"a.b:s:x"}, false},
+		{{"a[0].b[0]:s:x", "a[1].b:s:x"}, {"a[0].b:s:x", "a[1].b[0]:s:x"}, false},
+		{{"[0].a:s:x"}, {"[0].a[0]:s:x"}, false},
+		{{"a:s:x"}, {"a[0]:s:hunter2"}, true},
+		{{"a[0]:s:x", "a[1]:s:y"}, {"a:s:x", "a:s:y"}, true},
+		{{"a[0][0]:s:x", "a[0][1]:s:y"}, {"a[0]:s:x", "a[1]:s:y"}, true},
+		{{"a\\[0]:s:x"}, {"a:s:x"}, true},
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(list); i++) {
+		struct settings expected = list_of(list[i].expected), actual = list_of(list[i].actual);
+		struct fleet_error err = FLEET_ERROR_INIT;
+		int r;
+
+		expected.text_only = actual.text_only = true;
+		r = settings_compare(&expected, &actual, &err);
+		if ((r < 0) != list[i].differ)
+			printf("# %s: %s\n", list[i].expected[0], err.message);
+		CU_ASSERT_EQUAL(r, list[i].differ ? -EBADMSG : 0);
+		actual.text_only = false; /* elsewhere an element is one */
+		CU_ASSERT_EQUAL(settings_compare(&expected, &actual, &err), -EBADMSG);
+		settings_done(&expected);
+		settings_done(&actual);
+	}
+}
+
 static void test_values_may_hold_nul(void)
 {
 	struct settings a = SETTINGS_INIT, b = SETTINGS_INIT;
@@ -483,8 +517,8 @@ static const struct unit_test settings_tests[] = {UNIT_TEST(test_paths_have_one_
 	UNIT_TEST(test_decide), UNIT_TEST(test_decide_for_a_format_of_text_only),
 	UNIT_TEST(test_a_value_is_never_quoted_in_an_error), UNIT_TEST(test_apply),
 	UNIT_TEST(test_apply_to_a_format_of_text_only), UNIT_TEST(test_unset_of_what_an_unset_has_emptied),
-	UNIT_TEST(test_compare), UNIT_TEST(test_values_may_hold_nul), UNIT_TEST(test_globs),
-	UNIT_TEST(test_secrets), UNIT_TEST(test_numbers), {0}};
+	UNIT_TEST(test_compare), UNIT_TEST(test_compare_of_text_only), UNIT_TEST(test_values_may_hold_nul),
+	UNIT_TEST(test_globs), UNIT_TEST(test_secrets), UNIT_TEST(test_numbers), {0}};
 
 int main(void)
 {
