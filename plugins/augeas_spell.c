@@ -104,7 +104,7 @@ static int render_either(const struct aug_draft *d, struct aug_node *node, struc
 
 static bool is_pattern(const struct aug_node *n)
 {
-	return n && !n->fresh && !n->set && !n->first && n->value && n->start != AUG_NOWHERE &&
+	return n && !n->fresh && !n->first && n->value && n->start != AUG_NOWHERE &&
 	       n->value_start != AUG_NOWHERE && n->start <= n->value_start && n->value_end <= n->end &&
 	       !aug_node_is_hidden(n);
 }
