@@ -142,6 +142,8 @@ int cli_args_parse(
 			}
 			if (!child)
 				return unknown_command(args, arg, err);
+			if (args->given_len > 0) /* of a group that is a command too */
+				return fleet_error_set(err, -EINVAL, "'%s' stands before all options", arg);
 			args->command = child;
 			path_add(args, child->name);
 		} else {

@@ -22,8 +22,8 @@ struct cli_command {
 	const char *summary;
 	const char *words[CLI_WORDS_MAX + 1];    /* what must follow the command: "AGENT", "APP" */
 	const struct cli_option *options;        /* NULL: none of its own */
-	int (*run)(const struct cli_args *args); /* returns an enum cli_exit; NULL: a group */
-	const struct cli_command *children;      /* of a group */
+	int (*run)(const struct cli_args *args); /* returns an enum cli_exit; NULL: nothing by itself */
+	const struct cli_command *children;      /* of a group, which may be a command by itself */
 	const char *more;                        /* end of its help; NULL: nothing */
 };
 

@@ -41,7 +41,7 @@ void cli_help_write(FILE *out, const struct cli_args *args)
 
 	fprintf(out, "Usage: %s", args->path);
 	if (c->children)
-		fputs(" COMMAND", out);
+		fputs(c->run ? " [COMMAND]" : " COMMAND", out);
 	for (size_t i = 0; c->words[i]; i++)
 		fprintf(out, " %s", c->words[i]);
 	for (const struct cli_option *o = c->options; o && o->name; o++)

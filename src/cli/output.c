@@ -120,15 +120,13 @@ static void json_add_outermost(struct fleet_buffer *b, struct json_object *value
 	}
 }
 
-void output_json(struct json_object *value)
+/* Ends with a newline. */
+static void json_write(const struct fleet_buffer *json)
 {
-	_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
-
-	json_add_outermost(&b, value);
 	/* C0 controls are escaped by the serialiser; what is left stands inside strings, where \u says the
 	 * same. */
-	for (size_t i = 0; i < b.len;) {
-		const unsigned char *s = (const unsigned char *)b.data + i;
+	for (size_t i = 0; i < json->len;) {
+		const unsigned char *s = (const unsigned char *)json->data + i;
 		size_t len = *s == 0x7F ? 1 : obeyed_sequence(s);
 
 		if (len == 1)
@@ -143,6 +141,22 @@ void output_json(struct json_object *value)
 		i += len ? len : 1;
 	}
 	putchar('\n');
+}
+
+void output_json(struct json_object *value)
+{
+	_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
+
+	json_add_outermost(&b, value);
+	json_write(&b);
+}
+
+void output_json_line(struct json_object *value)
+{
+	_cleanup_buffer_ struct fleet_buffer b = FLEET_BUFFER_INIT;
+
+	json_add(&b, value);
+	json_write(&b);
 }
 
 bool output_flush(void)

@@ -15,6 +15,8 @@ void output_text(FILE *out, const char *indent, const char *text, size_t max_byt
 /* JSON on stdout: one element (member) of the outermost array (object) a line. Nothing is lost: what a
  * terminal would obey is escaped. */
 void output_json(struct json_object *value);
+/* The same, all in one line. */
+void output_json_line(struct json_object *value);
 /* Did all of stdout arrive? Says so on stderr if not. */
 bool output_flush(void);
 

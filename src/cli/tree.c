@@ -89,6 +89,12 @@ static const struct cli_option audit_options[] = {
 	{"json", NULL, "JSON instead of a table", 0},
 	{0},
 };
+static const struct cli_option audit_export_options[] = {
+	{"from", "TIME", "no entry before, as 2026-01-31T00:00:00Z", 0},
+	{"to", "TIME", "no entry after", 0},
+	{"agent", "AGENT", "only this agent", 0},
+	{0},
+};
 static const struct cli_option commands_list_options[] = {
 	{"last", "N", "how many, newest first (default 20)", 0},
 	{"agent", "AGENT", "only this agent", 0},
@@ -173,6 +179,16 @@ static const struct cli_command apps[] = {
 		.more = "Exit codes: as fleetctl apps restart --help.\n"},
 	{0},
 };
+static const struct cli_command audit[] = {
+	{.name = "verify",
+		.summary = "Recompute the chain over every entry of the audit log",
+		.run = cmd_audit_verify},
+	{.name = "export",
+		.summary = "Every entry as a line of JSON, oldest first",
+		.options = audit_export_options,
+		.run = cmd_audit_export},
+	{0},
+};
 static const struct cli_command artifacts[] = {
 	{.name = "add",
 		.summary = "Register a release of an app, or send one to the console",
@@ -230,7 +246,11 @@ static const struct cli_command top[] = {
 		.summary = "Releases that updates can name by their version",
 		.children = artifacts,
 		.more = "ID is an artifact's last six digits, as the list shows them, or more of it.\n"},
-	{.name = "audit", .summary = "Who changed what, when", .options = audit_options, .run = cmd_audit},
+	{.name = "audit",
+		.summary = "Who changed what, when",
+		.options = audit_options,
+		.run = cmd_audit,
+		.children = audit},
 	{.name = "commands",
 		.summary = "Follow and cancel what was asked",
 		.children = commands,

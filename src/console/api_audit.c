@@ -5,7 +5,7 @@
 #include "fleet/limits.h"
 
 static const char *const params[] = {
-	"agentId", "appId", "category", "actor", "commandId", "from", "to", "requests", NULL};
+	"agentId", "appId", "category", "actor", "commandId", "from", "to", "requests", "order", NULL};
 
 static void on_listed(
 	int result, struct json_object *array, const char *next, const struct fleet_error *err, void *arg)
@@ -48,7 +48,7 @@ void api_audit_list(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
 	struct audit_filter filter = {0};
-	const char *requests = fleet_http_query(req, "requests");
+	const char *requests = fleet_http_query(req, "requests"), *order = fleet_http_query(req, "order");
 	struct api_page page;
 
 	if (!api_read_page(req, FLEET_AUDIT_PAGE_DEFAULT, &page) ||
@@ -66,6 +66,11 @@ void api_audit_list(struct fleet_http_request *req, void *arg)
 		(void)api_refuse(req, "requests", "must be true or false");
 		return;
 	}
+	if (order && strcmp(order, "newest") != 0 && strcmp(order, "oldest") != 0) {
+		(void)api_refuse(req, "order", "must be newest or oldest: which come first");
+		return;
+	}
+	filter.oldest_first = str_equal(order, "oldest");
 	filter.hide_requests = str_equal(requests, "false");
 	store_audit_query(
 		console->store, &filter, (struct store_page){page.limit, page.cursor}, on_listed, req);

@@ -64,6 +64,7 @@ struct audit_filter {
 	const char *agent_id, *app_id, *category, *actor, *command_id;
 	int64_t from_ms, to_ms;
 	bool hide_requests;
+	bool oldest_first; /* else newest first */
 };
 void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page,
 	store_list *done, void *arg);

@@ -1,7 +1,7 @@
 /* The audit log and its chain: docs/protocol.md, "The audit chain". */
 #include "console/store_internal.h"
 #include "console/store_schema.h"
-#include "fleet/buffer.h"
+#include "fleet/audit_chain.h"
 #include "fleet/clock.h"
 #include "fleet/encode.h"
 #include "fleet/limits.h"
@@ -36,15 +36,6 @@ static int event_to_json(
 	fleet_json_add(event, "details", TAKE_PTR(details));
 	*ret = TAKE_PTR(event);
 	return 0;
-}
-
-static void chain_hash(const char *previous, struct json_object *event, char ret_hash[STORE_HASH_LEN + 1])
-{
-	_cleanup_buffer_ struct fleet_buffer bytes = FLEET_BUFFER_INIT;
-	_cleanup_free_ char *canonical = fleet_json_canonical(event, NULL);
-
-	fleet_buffer_printf(&bytes, "%s\n%s", previous, canonical);
-	fleet_sha256_hex(bytes.data, bytes.len, ret_hash);
 }
 
 /* The current row of a STORE_AUDIT_COLUMNS statement; texts are borrowed from it. */
@@ -270,7 +261,7 @@ int store_audit_insert(struct store *store, const struct audit_copy *e, struct j
 	if (r < 0)
 		return fleet_error_set(err, -EINVAL,
 			"the details of an audit event are not to be kept: they are no valid JSON");
-	chain_hash(store->head.hash, event, head.hash);
+	fleet_audit_chain_hash(store->head.hash, event, head.hash);
 	r = write_row(store->db, &head, e, err);
 	if (r >= 0 && e->spool_id)
 		r = advance_held(store->db, e, false, err);
@@ -322,36 +313,22 @@ void store_audit_append(struct store *store, const struct audit_event *event, st
 
 /* --- verification --- */
 
-static int verify_row(sqlite3_stmt *st, struct store_head *head, struct fleet_error *err)
+static int verify_row(sqlite3_stmt *st, struct fleet_audit_link *at, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *event = NULL;
-	struct audit_copy row = borrow_row(st);
-	int64_t seq = sqlite3_column_int64(st, 0);
-	char hash[STORE_HASH_LEN + 1];
 
-	if (seq != head->seq + 1)
-		return fleet_error_set(err, -EBADMSG,
-			"the audit log does not hold: row %lld is missing, after row %lld comes row %lld",
-			(long long)head->seq + 1, (long long)head->seq, (long long)seq);
-	if (event_to_json(seq, &row, &event, err) < 0)
+	if (store_audit_row_to_json(st, &event, err) < 0)
 		return fleet_error_set(err, -EBADMSG,
 			"the audit log does not hold: the details of row %lld are not readable",
-			(long long)seq);
-	chain_hash(head->hash, event, hash);
-	if (!str_equal(hash, fleet_db_column_text(st, 11)))
-		return fleet_error_set(err, -EBADMSG,
-			"the audit log does not hold: row %lld (%s) or the one before it was changed",
-			(long long)seq, fleet_timestamp_format(row.timestamp_ms).text);
-	head->seq = seq;
-	memcpy(head->hash, hash, sizeof(head->hash));
-	return 0;
+			(long long)sqlite3_column_int64(st, 0));
+	return fleet_audit_chain_follow(at, event, err);
 }
 
 int store_audit_verify(const char *dir, struct store_head *ret_head, struct fleet_error *err)
 {
 	_cleanup_(fleet_db_closep) struct fleet_db *db = NULL;
 	_cleanup_free_ char *path = xasprintf("%s/" STORE_FILE, dir);
-	struct store_head head = {0, STORE_ZERO_HASH};
+	struct fleet_audit_link head = FLEET_AUDIT_CHAIN_START;
 	sqlite3_stmt *st;
 	int r = fleet_db_open_readonly(path, &db, err);
 
@@ -367,6 +344,7 @@ int store_audit_verify(const char *dir, struct store_head *ret_head, struct flee
 	}
 	if (r < 0)
 		return r;
-	*ret_head = head;
+	ret_head->seq = head.seq;
+	memcpy(ret_head->hash, head.hash, sizeof(ret_head->hash));
 	return 0;
 }

@@ -95,7 +95,7 @@ struct audit_query {
 	struct store_request request;
 	char *agent_id, *app_id, *category, *actor, *command_id; /* owned */
 	int64_t from_ms, to_ms;
-	bool hide_requests;
+	bool hide_requests, oldest_first;
 	struct page_copy page;
 	struct json_object *array; /* owned */
 	char *next;                /* owned */
@@ -116,20 +116,24 @@ static int query_run(struct store *store, struct store_request *request, struct 
 		{.sql = "timestamp_ms <= ?", .is_number = q->to_ms != 0, .number = q->to_ms},
 		{.sql = "category <> ?", .text = q->hide_requests ? "request" : NULL},
 	};
+	const char letter = q->oldest_first ? 'o' : 'a';
 	int64_t position, last = 0;
 	sqlite3_stmt *st;
-	int r = store_page_position(&q->page, 'a', &position, err);
+	int r = store_page_position(&q->page, letter, &position, err);
 
 	if (r < 0)
 		return r;
 	q->array = json_object_new_array();
-	st = store_select_page(store->db, STORE_AUDIT_COLUMNS, "seq", position, conditions,
-		FLEET_ARRAY_LEN(conditions), q->page.limit + 1);
+	st = q->oldest_first ? store_select_page_up(store->db, STORE_AUDIT_COLUMNS, "seq",
+				       q->page.cursor ? position : 0, conditions, FLEET_ARRAY_LEN(conditions),
+				       q->page.limit + 1)
+			     : store_select_page(store->db, STORE_AUDIT_COLUMNS, "seq", position, conditions,
+				       FLEET_ARRAY_LEN(conditions), q->page.limit + 1);
 	while ((r = fleet_db_step(store->db, st, err)) > 0) {
 		struct json_object *event = NULL;
 
 		if (json_object_array_length(q->array) == (size_t)q->page.limit) {
-			q->next = store_page_cursor('a', last);
+			q->next = store_page_cursor(letter, last);
 			sqlite3_reset(st);
 			return 0;
 		}
@@ -182,6 +186,7 @@ void store_audit_query(struct store *store, const struct audit_filter *filter, s
 		q->from_ms = filter->from_ms;
 		q->to_ms = filter->to_ms;
 		q->hide_requests = filter->hide_requests;
+		q->oldest_first = filter->oldest_first;
 	}
 	store_page_copy(&q->page, page, FLEET_AUDIT_PAGE_DEFAULT);
 	q->done = done;

@@ -125,8 +125,11 @@ struct store_condition {
 	bool is_number;
 	int64_t number;
 };
-/* Prepares "SELECT columns FROM table WHERE key < position AND ... ORDER BY key DESC LIMIT limit". */
+/* Prepares "SELECT columns FROM table WHERE key < position AND ... ORDER BY key DESC LIMIT limit"; up: the
+ * other way, from the first row on. */
 sqlite3_stmt *store_select_page(struct fleet_db *db, const char *select, const char *key, int64_t position,
+	const struct store_condition *conditions, size_t count, int limit);
+sqlite3_stmt *store_select_page_up(struct fleet_db *db, const char *select, const char *key, int64_t position,
 	const struct store_condition *conditions, size_t count, int limit);
 
 #endif

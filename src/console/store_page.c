@@ -1,4 +1,4 @@
-/* Lists by pages: newest first, a cursor names the last row that was shown. */
+/* Lists by pages: newest first, mostly; a cursor names the last row that was shown. */
 #include "console/store_internal.h"
 #include "fleet/buffer.h"
 #include "fleet/limits.h"
@@ -36,19 +36,19 @@ char *store_page_cursor(char letter, int64_t position)
 	return xasprintf("%c%lld", letter, (long long)position);
 }
 
-sqlite3_stmt *store_select_page(struct fleet_db *db, const char *select, const char *key, int64_t position,
-	const struct store_condition *conditions, size_t count, int limit)
+static sqlite3_stmt *select_page(struct fleet_db *db, const char *select, const char *key, int64_t position,
+	const struct store_condition *conditions, size_t count, int limit, bool up)
 {
 	_cleanup_buffer_ struct fleet_buffer sql = FLEET_BUFFER_INIT;
 	sqlite3_stmt *st;
 	int index = 1;
 
-	fleet_buffer_printf(&sql, "%s WHERE %s < ?", select, key);
+	fleet_buffer_printf(&sql, "%s WHERE %s %s ?", select, key, up ? ">" : "<");
 	for (size_t i = 0; i < count; i++) {
 		if (conditions[i].text || conditions[i].is_number)
 			fleet_buffer_printf(&sql, " AND %s", conditions[i].sql);
 	}
-	fleet_buffer_printf(&sql, " ORDER BY %s DESC LIMIT ?", key);
+	fleet_buffer_printf(&sql, " ORDER BY %s %s LIMIT ?", key, up ? "ASC" : "DESC");
 	st = fleet_db_statement(db, sql.data);
 	fleet_db_bind_int(st, index++, position);
 	for (size_t i = 0; i < count; i++) {
@@ -59,4 +59,16 @@ sqlite3_stmt *store_select_page(struct fleet_db *db, const char *select, const c
 	}
 	fleet_db_bind_int(st, index, limit);
 	return st;
+}
+
+sqlite3_stmt *store_select_page(struct fleet_db *db, const char *select, const char *key, int64_t position,
+	const struct store_condition *conditions, size_t count, int limit)
+{
+	return select_page(db, select, key, position, conditions, count, limit, false);
+}
+
+sqlite3_stmt *store_select_page_up(struct fleet_db *db, const char *select, const char *key, int64_t position,
+	const struct store_condition *conditions, size_t count, int limit)
+{
+	return select_page(db, select, key, position, conditions, count, limit, true);
 }

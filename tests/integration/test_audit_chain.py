@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -109,6 +110,36 @@ def tampering_is_found(lab):
     check_equal(verify(lab)[0], 0, "audit verify of the untouched log")
 
 
+def fleetctl(lab, *words):
+    """Output of a run of fleetctl against the lab's console, with its exit status."""
+    env = dict(os.environ, XDG_CONFIG_HOME=lab.path("cli"))
+    for command in (("login", "--url", lab.url), words):
+        run = subprocess.run([harness.program("fleetctl"), *command], env=env, capture_output=True, text=True,
+                             timeout=harness.DEADLINE, check=False)
+    return run.returncode, run.stdout, run.stderr
+
+
+def an_operator_verifies_and_exports(lab):
+    """From what the console tells alone, over several pages; and what a console that lies is found out by."""
+    fill(lab)
+    for _ in range(3):
+        lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])
+    events = sorted(lab.audit(), key=lambda e: e["seq"])
+    status, out, err = fleetctl(lab, "audit", "verify")
+    check_equal(status, 0, f"audit verify: {err}")
+    check_in(f"{len(events)} entries, head {events[-1]['hash']}", out, "audit verify")
+    status, out, err = fleetctl(lab, "audit", "export")
+    check_equal(status, 0, f"audit export: {err}")
+    check_equal([json.loads(line) for line in out.splitlines()], events, "the exported lines")
+    status, out, err = fleetctl(lab, "audit", "export", "--from", events[2]["timestamp"], "--to", events[3]["timestamp"])
+    check_in(events[2]["eventId"], out, "a part that was exported")
+    check(events[0]["eventId"] not in out or events[0]["timestamp"] >= events[2]["timestamp"], "--from leaves nothing out")
+    check_equal(fleetctl(lab, "audit", "--last", "2", "verify")[0], 2, "an option before the subcommand")
+    page = lab.api("/api/audit?order=oldest&limit=2")
+    check_equal([e["seq"] for e in page], [1, 2], "oldest first")
+    check_equal(lab.get("/api/audit?order=sideways").json["field"], "order", "an order that is none")
+
+
 def a_lost_end_is_seen_by_the_agents(lab):
     """A chain cannot show that its newest rows are gone; agents remember the head that they were shown."""
     console = fill(lab)
@@ -135,5 +166,6 @@ if __name__ == "__main__":
         everybody_can_recompute_the_chain,
         the_chain_goes_on_after_stop_and_kill,
         tampering_is_found,
+        an_operator_verifies_and_exports,
         a_lost_end_is_seen_by_the_agents,
     ])
