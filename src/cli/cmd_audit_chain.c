@@ -1,4 +1,5 @@
-/* `fleetctl audit verify` and `audit export`: the whole log, from its first entry on, page by page. */
+/* `fleetctl audit verify`, `audit export` and `audit accept-gap`: the whole log, from its first entry on,
+ * page by page. */
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -68,6 +69,36 @@ static int follow(struct json_object *event, void *arg)
 	return CLI_FAILED;
 }
 
+/* A chain does not show that its end is gone; the agents were shown it. */
+static int tell_doubts(struct session *s)
+{
+	_cleanup_json_ struct json_object *doubts = NULL;
+	int r = session_list(s, "/api/audit/doubts", NULL, 0, NULL, &doubts);
+	size_t count = r == CLI_OK ? json_object_array_length(doubts) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *doubt = json_object_array_get_idx(doubts, i);
+		long long missing = fleet_json_int(doubt, "missing", 0),
+			  seq = fleet_json_int(doubt, "seq", 0);
+
+		if (missing > 0)
+			output_line(stderr,
+				"the audit log does not hold: its last %lld entries are missing, up to %lld, "
+				"which agent %s was shown",
+				missing, seq, fleet_json_string(doubt, "agentId"));
+		else
+			output_line(stderr,
+				"the audit log does not hold: entry %lld is not the one that agent %s was "
+				"shown",
+				seq, fleet_json_string(doubt, "agentId"));
+	}
+	if (count > 0)
+		output_line(stderr, "  After a restore from a backup, say so: fleetctl audit accept-gap "
+				    "--reason TEXT. Else somebody "
+				    "has taken rows away");
+	return r != CLI_OK ? r : count > 0 ? CLI_FAILED : CLI_OK;
+}
+
 int cmd_audit_verify(const struct cli_args *args)
 {
 	_cleanup_session_ struct session s = {0};
@@ -77,6 +108,8 @@ int cmd_audit_verify(const struct cli_args *args)
 	(void)args;
 	if (r == CLI_OK)
 		r = walk(&s, "/api/audit?order=oldest&limit=1000", NULL, follow, &at);
+	if (r == CLI_OK)
+		r = tell_doubts(&s);
 	if (r != CLI_OK)
 		return r;
 	if (at.seq == 0)
@@ -107,4 +140,19 @@ int cmd_audit_export(const struct cli_args *args)
 	session_query_add(&path, "to", cli_args_get(args, "to", NULL));
 	session_query_add(&path, "agentId", about.agent_id);
 	return walk(&s, path.data, &about, write_entry, NULL);
+}
+
+int cmd_audit_accept_gap(const struct cli_args *args)
+{
+	_cleanup_session_ struct session s = {0};
+	_cleanup_json_ struct json_object *body = json_object_new_object(), *answer = NULL;
+	int r = session_open(&s);
+
+	fleet_json_add_string(body, "reason", cli_args_get(args, "reason", ""));
+	if (r == CLI_OK)
+		r = session_call(&s, "POST", "/api/audit/accept-gap", body, NULL, &answer, NULL);
+	if (r == CLI_OK)
+		output_line(
+			stdout, "Accepted: what the agents miss counts as lost, and the audit log says why.");
+	return r;
 }

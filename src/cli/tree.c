@@ -103,8 +103,8 @@ static const struct cli_option commands_list_options[] = {
 	{"json", NULL, "JSON instead of a table", 0},
 	{0},
 };
-static const struct cli_option abandon_options[] = {
-	{"reason", "TEXT", "why it is closed; kept in the audit log", CLI_REQUIRED},
+static const struct cli_option reason_options[] = {
+	{"reason", "TEXT", "why; kept in the audit log", CLI_REQUIRED},
 	{0},
 };
 static const struct cli_option commands_wait_options[] = {
@@ -187,6 +187,10 @@ static const struct cli_command audit[] = {
 		.summary = "Every entry as a line of JSON, oldest first",
 		.options = audit_export_options,
 		.run = cmd_audit_export},
+	{.name = "accept-gap",
+		.summary = "Say why entries are gone that agents were shown, as after a restore",
+		.options = reason_options,
+		.run = cmd_audit_accept_gap},
 	{0},
 };
 static const struct cli_command artifacts[] = {
@@ -225,7 +229,7 @@ static const struct cli_command commands[] = {
 	{.name = "abandon",
 		.summary = "Close a command whose outcome nobody knows",
 		.words = {"ID"},
-		.options = abandon_options,
+		.options = reason_options,
 		.run = cmd_commands_abandon},
 	{.name = "wait",
 		.summary = "Wait for the outcome of a command; the exit code tells it",

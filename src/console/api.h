@@ -14,7 +14,7 @@ fleet_http_handler api_commands_list, api_commands_get, api_commands_delete;
 fleet_http_handler api_artifacts_list, api_artifacts_get, api_artifacts_add, api_artifacts_put,
 	api_artifacts_delete;
 fleet_http_handler api_artifacts_file;
-fleet_http_handler api_audit_list;
+fleet_http_handler api_audit_list, api_audit_doubts, api_audit_accept_gap;
 fleet_http_handler api_events, api_hub, api_healthz, api_readyz, api_version, api_static;
 
 /* --- shared by the handlers (api.c) -------------------------------------------------------------------- */

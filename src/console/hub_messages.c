@@ -125,7 +125,7 @@ struct witness {
 	char agent_id[FLEET_ID_MAX + 1];
 };
 
-static void on_witness(int result, const struct fleet_error *err, void *arg)
+static void on_witness(int result, int64_t missing, const struct fleet_error *err, void *arg)
 {
 	struct witness *witness = arg;
 	long long seq = fleet_json_int(witness->head, "seq", 0);
@@ -134,14 +134,17 @@ static void on_witness(int result, const struct fleet_error *err, void *arg)
 		log_error("the audit log could not be compared with what %s was shown: %s", witness->agent_id,
 			err ? err->message : strerror(-result));
 	} else if (result == 0) {
-		log_error("THE AUDIT LOG HAS LOST ROWS: %s was shown entry %lld with hash %s, which is not "
-			  "there; "
-			  "restored from a backup, or tampered with",
-			witness->agent_id, seq, fleet_json_string(witness->head, "hash"));
+		_cleanup_free_ char *what =
+			missing > 0 ? xasprintf("the audit log has lost its last %lld entries",
+					      (long long)missing)
+				    : xstrdup("the audit log was changed");
+
+		log_error("%s: %s was shown entry %lld with hash %s, which is not there; restored from a "
+			  "backup, or "
+			  "tampered with",
+			what, witness->agent_id, seq, fleet_json_string(witness->head, "hash"));
 		audit_system(witness->store, witness->agent_id, json_object_get(witness->head),
-			"the audit log does not contain entry %lld as %s was shown it: rows are lost or were "
-			"changed",
-			seq, witness->agent_id);
+			"%s: entry %lld is not there as %s was shown it", what, seq, witness->agent_id);
 	}
 	json_object_put(witness->head);
 	free(witness);
@@ -149,17 +152,18 @@ static void on_witness(int result, const struct fleet_error *err, void *arg)
 
 static void check_witness(struct hub_link *link, struct json_object *head)
 {
+	const char *hash = head ? fleet_json_string(head, "hash") : NULL;
 	struct witness *witness;
 
-	if (!head || fleet_json_int(head, "seq", 0) <= 0)
+	if (!hash || fleet_json_int(head, "seq", 0) <= 0)
 		return;
 	witness = xcalloc(1, sizeof(*witness));
 	witness->store = link->hub->options.store;
 	witness->head = json_object_get(head);
 	(void)snprintf(
 		witness->agent_id, sizeof(witness->agent_id), "%s", link->agent_id); /* a valid id: fits */
-	store_audit_contains(witness->store, fleet_json_int(head, "seq", 0), fleet_json_string(head, "hash"),
-		on_witness, witness);
+	store_witness(
+		witness->store, link->agent_id, fleet_json_int(head, "seq", 0), hash, on_witness, witness);
 }
 
 static void audit_registration(

@@ -24,6 +24,8 @@ const struct fleet_http_route console_routes[] = {
 	{"GET", "/api/artifacts/:artifactId/file", api_artifacts_file, ACCESS_RELEASE},
 	{"PUT", "/api/artifacts/:artifactId/file", api_artifacts_put, ACCESS_OPERATOR},
 	{"GET", "/api/audit", api_audit_list, ACCESS_VIEWER},
+	{"GET", "/api/audit/doubts", api_audit_doubts, ACCESS_VIEWER},
+	{"POST", "/api/audit/accept-gap", api_audit_accept_gap, ACCESS_ADMIN},
 	{"GET", "/api/events", api_events, ACCESS_VIEWER},
 	{"GET", "/api/hub", api_hub, ACCESS_HUB},
 	{"GET", "/api/version", api_version, ACCESS_PROBE},

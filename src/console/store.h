@@ -48,17 +48,28 @@ void store_audit_append(struct store *store, const struct audit_event *event, st
 /* Highest spool_seq held without a gap below it, for a spool; told with the head at that time. */
 void store_spool_seq(struct store *store, const char *agent_id, const char *spool_id,
 	void (*done)(int result, int64_t seq, void *arg), void *arg);
-/* Does the chain hold (seq, hash)? 1 yes, 0 no, negative errno. For agents as witnesses. */
+/* Does the chain hold (seq, hash)? 1 yes, 0 no, negative errno. */
 void store_audit_contains(struct store *store, int64_t seq, const char *hash, store_done *done, void *arg);
+
+/* Agents as witnesses (store_witnesses.c): agent_id says the head that it was last shown. result: 1 the log
+ * has it, or a gap that was accepted does; 0 it has not, which is kept until it is accepted, and `missing`
+ * entries are gone from its end (0: they were changed); negative errno. */
+typedef void store_witnessed(int result, int64_t missing, const struct fleet_error *err, void *arg);
+void store_witness(struct store *store, const char *agent_id, int64_t seq, const char *hash,
+	store_witnessed *done, void *arg);
+/* All who were shown what is not there: {agentId, seq, hash, saidAt, missing}. */
+typedef void store_list(
+	int result, struct json_object *array, const char *next, const struct fleet_error *err, void *arg);
+void store_witness_doubts(struct store *store, store_list *done, void *arg);
+/* Takes what they miss as lost, and the event with it; -ENOENT where there is nothing to accept. */
+void store_witness_accept(struct store *store, const struct audit_event *event, store_done *done, void *arg);
 
 struct store_page {
 	int limit;
 	const char *cursor;
 }; /* cursor: what next gave before, or NULL */
-typedef void store_list(
-	int result, struct json_object *array, const char *next, const struct fleet_error *err, void *arg);
-/* array: borrowed (json_object_get to keep); next: NULL at the end. -EINVAL for a cursor that is none of
- * ours. */
+/* Of a list: array: borrowed (json_object_get to keep); next: NULL at the end. -EINVAL for a cursor that is
+ * none of ours. */
 
 struct audit_filter {
 	const char *agent_id, *app_id, *category, *actor, *command_id;

@@ -344,6 +344,9 @@ int store_audit_verify(const char *dir, struct store_head *ret_head, struct flee
 	}
 	if (r < 0)
 		return r;
+	r = store_witness_check(db, err);
+	if (r < 0)
+		return r;
 	ret_head->seq = head.seq;
 	memcpy(ret_head->hash, head.hash, sizeof(ret_head->hash));
 	return 0;

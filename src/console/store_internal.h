@@ -41,6 +41,7 @@ struct store {
 	pthread_t thread;
 	struct fleet_db *db;    /* the thread's */
 	struct store_head head; /* the thread's */
+	int64_t opened_seq;     /* the log's end when it was opened */
 	bool scrub_due; /* the thread's: values that were forgotten still lie in the log beside the file */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -93,6 +94,9 @@ int store_audit_row_to_json(
 /* Up to where a spool's events are held without a gap. */
 int store_spool_held(struct fleet_db *db, const char *agent_id, const char *spool_id, int64_t *ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* -EBADMSG where an agent was shown what is not there, and nobody has accepted that. */
+int store_witness_check(struct fleet_db *db, struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* --- commands --- */
 

@@ -74,5 +74,14 @@ static const char version_3[] = "CREATE TABLE snapshots ("
 				"CREATE INDEX audit_outside ON audit (agent_id, app_id, seq) WHERE category "
 				"= 'config' AND command_id IS NULL;";
 
-const char *const store_migrations[] = {version_1, version_2, version_3};
+/* What each agent was last shown of the audit log; missing: not NULL where it is not there, how many entries.
+ * And up to where rows that are gone were accepted as lost. */
+static const char version_4[] =
+	"CREATE TABLE witnesses ("
+	"  agent_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash TEXT NOT NULL, said_ms INTEGER NOT NULL,"
+	"  missing INTEGER) WITHOUT ROWID;"
+	"CREATE TABLE audit_gaps (after_seq INTEGER NOT NULL, up_to_seq INTEGER NOT NULL, at_ms INTEGER NOT "
+	"NULL);";
+
+const char *const store_migrations[] = {version_1, version_2, version_3, version_4};
 const size_t store_migration_count = FLEET_ARRAY_LEN(store_migrations);

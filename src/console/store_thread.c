@@ -371,6 +371,7 @@ int store_open(struct event_base *base, const char *dir, struct store **ret, str
 	store->scrub_due = true; /* a console that died may not have come to it */
 	scrub(store);
 	store->shown_head = store->head;
+	store->opened_seq = store->head.seq;
 	store->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (store->wakeup_fd < 0)
 		return fleet_error_errno(err, -errno, "cannot create the store's wakeup");

@@ -146,6 +146,8 @@ def a_lost_end_is_seen_by_the_agents(lab):
     lab.post("/api/agents/agent-001/ping")
     console.stop()
     shutil.copytree(lab.path("console"), lab.path("older"))
+    with sqlite3.connect(lab.path("older/console.db")) as db:
+        kept = db.execute("SELECT max(seq) FROM audit").fetchone()[0]
     console = lab.console()
     lab.online("agent-001")
     lab.outcome(lab.command("agent-001", "restart-app", appId="app-a")["commandId"])
@@ -159,6 +161,25 @@ def a_lost_end_is_seen_by_the_agents(lab):
               lambda: any("agent-001" in (e.get("agentId") or "") and "audit" in e["message"].lower()
                           for e in lab.audit(category="system")))
     check_in("audit", console.log(), "the console's log")
+    lost = lab.api("/api/audit/doubts")
+    check_equal([d["agentId"] for d in lost], ["agent-001"], "who misses something")
+    check(lost[0]["missing"] == lost[0]["seq"] - kept > 0, f"how many are missing after {kept}: {lost}")
+    status, said = verify(lab)
+    check(status == 1 and f"last {lost[0]['missing']} entries are missing" in said, f"fleet-console audit verify: {status} {said}")
+    status, _, err = fleetctl(lab, "audit", "verify")
+    check(status == 1 and f"last {lost[0]['missing']} entries are missing" in err, f"fleetctl audit verify: {status} {err}")
+    # A restart does not make it forget, nor count otherwise.
+    console.stop()
+    lab.console()
+    lab.online("agent-001")
+    check_equal(lab.api("/api/audit/doubts"), lost, "what is missing after a restart")
+    status, out, err = fleetctl(lab, "audit", "accept-gap", "--reason", "restored from last night")
+    check_equal(status, 0, f"audit accept-gap: {err}")
+    check_equal(lab.api("/api/audit/doubts"), [], "what is missing after that")
+    check_equal(verify(lab)[0], 0, "fleet-console audit verify after that")
+    check_equal(fleetctl(lab, "audit", "verify")[0], 0, "fleetctl audit verify after that")
+    check_in("restored from last night", json.dumps(lab.audit(category="system")), "the audit log")
+    check_equal(fleetctl(lab, "audit", "accept-gap", "--reason", "again")[0], 1, "a gap that is none")
 
 
 if __name__ == "__main__":
