@@ -110,6 +110,19 @@ def agents_have_no_privileges_and_hosts_no_network(fleet):
         check_equal(server.show("fleet-agent.service", "MemoryMax"), str(512 * 1024 * 1024), "MemoryMax of the agent")
 
 
+def units_expose_little(fleet):
+    """What systemd itself makes of the restrictions. Above all the host has more, for it replaces files and directories by
+    renames, which do not cross mounts: no directive of its unit mounts anything (see there)."""
+    allowed = {"fleet-agent.service": 1.5, "fleet-console.service": 1.5, "fleet-driver-host.service": 4.2}
+    for unit, most in allowed.items():
+        server = fleet.console_server if unit == "fleet-console.service" else fleet.agents[0]
+        said = server.sh(f"systemd-analyze security --no-pager {unit}")
+        exposure = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", said).group(1))
+        print(f"# {unit}: exposure {exposure}")
+        check(exposure <= most, f"{unit} is exposed by {exposure}, more than {most}:\n" +
+              "\n".join(line for line in said.splitlines() if line.startswith("✗")))
+
+
 def story_2_remote_restart(fleet):
     server = fleet.agents[0]
     before = server.main_pid("app-a.service")
@@ -319,6 +332,7 @@ if __name__ == "__main__":
     sys.exit(servers.main(servers.fleet_of("stories", 3, set_up), [
         agents_are_online_with_facts_of_their_server,
         agents_have_no_privileges_and_hosts_no_network,
+        units_expose_little,
         story_2_remote_restart,
         story_3_fleet_wide_push,
         a_bad_push_is_rolled_back,
