@@ -31,6 +31,7 @@
 #define FLEET_TLS_FILE_MAX            (1024u * 1024u) /* certificates, a key, authorities */
 #define FLEET_TLS_SESSION_S           604800 /* for so long a session is resumed; TLS 1.3 has no longer */
 #define FLEET_SSE_CLIENTS_MAX         512
+#define FLEET_SSE_PER_KEY_MAX         64 /* so that one key does not take all places */
 #define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* slow connections of one address without a credential */
 #define FLEET_PAGE_DEFAULT            100
 #define FLEET_PAGE_MAX                1000
@@ -43,6 +44,24 @@
 #define FLEET_DISKS_MAX                   64
 #define FLEET_COMMAND_TTL_S               600
 #define FLEET_COMMANDS_OPEN_PER_AGENT_MAX 1000
+
+/* who may use the console */
+#define FLEET_API_KEYS_MAX        1000 /* that are not revoked */
+#define FLEET_REVOKED_KEYS_KEEP   1000
+#define FLEET_API_KEY_MAX         512 /* its text */
+#define FLEET_KEY_LIMITS_MAX      32  /* patterns, and labels, that a key is limited to */
+#define FLEET_KEY_LABEL_MAX       256
+#define FLEET_KEY_OVERLAP_S_MAX   (7 * 86400) /* how long the secret before may stay good after a rotation */
+#define FLEET_SESSIONS_MAX        1000        /* dashboards */
+#define FLEET_SESSIONS_PER_KEY    16          /* one more ends the oldest */
+#define FLEET_SESSION_S           43200       /* then the key is asked for again */
+#define FLEET_LOGIN_TRIES         5           /* wrong keys from one address that cost nothing */
+#define FLEET_LOGIN_WAIT_S_MAX    60          /* what further ones cost, doubling up to here */
+#define FLEET_LOGIN_MEMORY_S      900         /* after so long without one they are forgotten */
+#define FLEET_LOGIN_ADDRESSES_MAX 4096        /* told apart; what comes from more counts together */
+#define FLEET_REFUSALS_PER_MINUTE 20          /* in the audit log; more are counted */
+#define FLEET_ASKS_PER_S          100         /* without a key, from one address, in the long run */
+#define FLEET_ASKS_BURST          1000
 
 /* config pushes */
 #define FLEET_SETTINGS_PER_PUSH_MAX 200

@@ -92,6 +92,8 @@ struct agent *api_find_agent(struct console *console, struct fleet_http_request 
 	if (agent)
 		return agent;
 	suggestion = registry_suggest(&console->registry, id);
+	if (suggestion && !auth_sees(&console->auth, req, suggestion))
+		suggestion = NULL;
 	extra = json_object_new_object();
 	fleet_json_add_string(extra, "agentId", id);
 	fleet_json_add_string(extra, "suggestion", suggestion);

@@ -42,8 +42,8 @@ void api_agents_list(struct fleet_http_request *req, void *arg)
 	for (size_t i = id_table_after(agents, page.cursor); i < agents->count && !next; i++) {
 		const struct agent *agent = agents->entries[i].value;
 
-		if (!status_fits(agent, status) || !label_fits(agent, label) ||
-			(app && !agent_app(agent, app)))
+		if (!auth_sees(&console->auth, req, agent->id) || !status_fits(agent, status) ||
+			!label_fits(agent, label) || (app && !agent_app(agent, app)))
 			continue;
 		if (json_object_array_length(array) == (size_t)page.limit) {
 			next = last;
@@ -146,7 +146,8 @@ void api_apps_list(struct fleet_http_request *req, void *arg)
 	for (size_t i = id_table_after(agents, page.cursor); i < agents->count && !next; i++) {
 		const struct agent *agent = agents->entries[i].value;
 
-		add_apps(array, agent, wanted, status, str_equal(problems, "true"));
+		if (auth_sees(&console->auth, req, agent->id))
+			add_apps(array, agent, wanted, status, str_equal(problems, "true"));
 		if (json_object_array_length(array) >= (size_t)page.limit && i + 1 < agents->count)
 			next = agent->id;
 	}

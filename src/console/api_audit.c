@@ -47,6 +47,7 @@ static bool read_category(struct fleet_http_request *req, const char **ret)
 void api_audit_list(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
+	_cleanup_json_ struct json_object *only_agents = NULL;
 	struct audit_filter filter = {0};
 	const char *requests = fleet_http_query(req, "requests"), *order = fleet_http_query(req, "order");
 	struct api_page page;
@@ -72,6 +73,7 @@ void api_audit_list(struct fleet_http_request *req, void *arg)
 	}
 	filter.oldest_first = str_equal(order, "oldest");
 	filter.hide_requests = str_equal(requests, "false");
+	filter.only_agents = only_agents = auth_agents_seen(&console->auth, req);
 	store_audit_query(
 		console->store, &filter, (struct store_page){page.limit, page.cursor}, on_listed, req);
 }

@@ -45,6 +45,7 @@ static void on_listed(
 void api_commands_list(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
+	_cleanup_json_ struct json_object *only_agents = NULL;
 	struct command_filter filter = {0};
 	const char *state = fleet_http_query(req, "state");
 	struct listing *listing;
@@ -60,6 +61,7 @@ void api_commands_list(struct fleet_http_request *req, void *arg)
 			"unknown");
 		return;
 	}
+	filter.only_agents = only_agents = auth_agents_seen(&console->auth, req);
 	listing = xcalloc(1, sizeof(*listing));
 	*listing = (struct listing){console, req};
 	store_command_query(
@@ -99,14 +101,36 @@ static void reply_not_found(struct fleet_http_request *req, int result, const st
 			"Several commands end in '%s': give more of its digits", id);
 }
 
+struct asking {
+	struct console *console;
+	struct fleet_http_request *req;
+};
+
+/* For those whom its agent is beyond there is no such command. */
+static bool may_see(const struct asking *asking, const struct command *command)
+{
+	return auth_sees(&asking->console->auth, asking->req, command->agent_id);
+}
+
 static void on_got(int result, struct command *command, const struct fleet_error *err, void *arg)
 {
-	struct fleet_http_request *req = arg;
+	struct asking *asking = arg;
 
+	if (result >= 0 && !may_see(asking, command))
+		result = -ENOENT;
 	if (result < 0)
-		reply_not_found(req, result, err);
+		reply_not_found(asking->req, result, err);
 	else
-		fleet_http_reply_json(req, 200, command_to_json(command));
+		fleet_http_reply_json(asking->req, 200, command_to_json(command));
+	free(asking);
+}
+
+static struct asking *asking_new(struct console *console, struct fleet_http_request *req)
+{
+	struct asking *asking = xcalloc(1, sizeof(*asking));
+
+	*asking = (struct asking){console, req};
+	return asking;
 }
 
 void api_commands_get(struct fleet_http_request *req, void *arg)
@@ -115,12 +139,13 @@ void api_commands_get(struct fleet_http_request *req, void *arg)
 	const char *id = read_id(req);
 
 	if (id)
-		commands_get(&console->commands, id, on_got, req);
+		commands_get(&console->commands, id, on_got, asking_new(console, req));
 }
 
 static void on_cancelled(int result, struct command *command, const struct fleet_error *err, void *arg)
 {
-	struct fleet_http_request *req = arg;
+	struct asking *asking = arg;
+	struct fleet_http_request *req = asking->req;
 	struct json_object *extra;
 
 	if (result != -EBUSY) {
@@ -138,6 +163,18 @@ static void on_cancelled(int result, struct command *command, const struct fleet
 		fleet_http_reply_problem(req, 409, "conflict", extra,
 			"Command %s is %s: only one that is still queued can be cancelled", command->id,
 			command_state_to_string(command->state));
+	free(asking);
+}
+
+static void on_found_to_delete(int result, struct command *command, const struct fleet_error *err, void *arg)
+{
+	struct asking *asking = arg;
+
+	if (result >= 0 && may_see(asking, command))
+		commands_cancel(&asking->console->commands, command->id, auth_actor(asking->req),
+			fleet_http_query(asking->req, "abandon"), on_cancelled, asking);
+	else
+		on_got(result, command, err, asking); /* says that there is none */
 }
 
 void api_commands_delete(struct fleet_http_request *req, void *arg)
@@ -152,5 +189,5 @@ void api_commands_delete(struct fleet_http_request *req, void *arg)
 			req, "abandon", "must be the reason, of at most %d bytes", ABANDON_REASON_MAX);
 		return;
 	}
-	commands_cancel(&console->commands, id, auth_actor(req), abandon, on_cancelled, req);
+	commands_get(&console->commands, id, on_found_to_delete, asking_new(console, req));
 }

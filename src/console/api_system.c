@@ -5,7 +5,7 @@ void api_events(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
 
-	events_serve(console->events, req);
+	events_serve(console->events, req, auth_reader(&console->auth, req));
 }
 
 void api_hub(struct fleet_http_request *req, void *arg)

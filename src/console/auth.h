@@ -1,42 +1,78 @@
-/* Who asks, and may they. API keys with a role for people and their programs, agent keys bound to one
- * agentId; both compared as SHA-256 digests in constant time. --dev asks for no key and therefore takes only
- * names of this machine in Host, so that no web page elsewhere can be made to look like it. Event loop only.
- */
+/* Who asks, and may they. People and their programs show an API key, a dashboard the cookie that it got for
+ * one; access.h says what such a key may. Agents show keys that are bound to one agentId. --dev asks for no
+ * key and therefore takes only names of this machine in Host, so that no web page elsewhere can be made to
+ * look like it. Event loop only. */
 #ifndef CONSOLE_AUTH_H
 #define CONSOLE_AUTH_H
+#include "console/access.h"
 #include "console/config.h"
+#include "console/events.h"
+#include "console/keys.h"
+#include "console/logins.h"
+#include "console/registry.h"
+#include "console/sessions.h"
 #include "fleet/http_server.h"
 
-/* What a route asks for (fleet_http_route's access). */
-enum access {
-	ACCESS_NONE = 1, /* the dashboard's files: they hold nothing */
-	ACCESS_PROBE,    /* health and version: from this machine no key, else as viewer */
-	ACCESS_HUB,      /* the hub judges itself */
-	ACCESS_RELEASE,  /* an artifact's file: agents with their own key, else as operator */
-	ACCESS_VIEWER,
-	ACCESS_OPERATOR,
-	ACCESS_ADMIN,
-};
-
 struct auth {
-	const struct console_config *config; /* borrowed */
+	const struct console_config *config; /* borrowed, as are the next two */
+	struct keys *keys;
+	const struct registry *registry;
+	struct sessions sessions;
+	struct logins logins;
+	struct api_key *dev; /* owned: who asks in --dev; NULL otherwise */
 };
+void auth_init(struct auth *auth, const struct console_config *config, struct store *store, struct keys *keys,
+	const struct registry *registry);
+void auth_done(struct auth *auth);
+/* Once a second. */
+void auth_tick(struct auth *auth);
+/* At the end: what is still to be audited. */
+void auth_flush(struct auth *auth);
+/* A key is no good any more: what was opened with it ends. */
+void auth_key_gone(struct auth *auth, const struct api_key *key);
 
-/* The http_server's gate: answers 401 or 403 and returns false, or notes who asks and lets pass. */
-bool auth_gate(const struct auth *auth, struct fleet_http_request *req, const struct fleet_http_route *route);
+/* The http_server's gate: answers 401, 403 or 429 and returns false, or notes who asks and lets pass. */
+bool auth_gate(struct auth *auth, struct fleet_http_request *req, const struct fleet_http_route *route);
 /* "NAME@FACE" of a request that passed; borrowed from it. */
 const char *auth_actor(const struct fleet_http_request *req);
+/* Its key, borrowed from it; NULL: an agent's, or none was asked. */
+struct api_key *auth_key(const struct fleet_http_request *req);
+/* Is this agent within the reach of who asks? */
+bool auth_sees(const struct auth *auth, const struct fleet_http_request *req, const char *agent_id);
+/* The agents within it as a JSON array, owned; NULL where it is all of them. */
+struct json_object *auth_agents_seen(const struct auth *auth, const struct fleet_http_request *req);
+/* Of a request for events: who reads, to be given to events_serve. */
+struct events_reader auth_reader(const struct auth *auth, const struct fleet_http_request *req);
 
-/* The key that an Authorization header shows, or NULL. */
-const struct api_key *auth_find_api_key(const struct console_config *config, const char *authorization);
-/* The agent whose key it shows, or NULL; also with --dev, which asks for none. Borrowed from config. */
+/* --- sessions (auth_session.c) ----------------------------------------------------------------------- */
+
+/* The value of the session's cookie in the request, owned; NULL none. */
+char *auth_cookie(const struct auth *auth, const struct fleet_http_request *req);
+/* Logs in with a key that was said: answers with Set-Cookie and who it is, or why not. */
+void auth_log_in(struct auth *auth, struct fleet_http_request *req, const char *secret);
+void auth_log_out(struct auth *auth, struct fleet_http_request *req);
+/* {name, role, limits, expiresAt, ...} of who asks; owned. */
+struct json_object *auth_describe(const struct auth *auth, const struct fleet_http_request *req);
+/* Whose key, after all that is to be counted, audited and answered where it is no good (NULL). */
+struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *req, const char *secret);
+bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, const char *why);
+
+/* --- agents ------------------------------------------------------------------------------------------ */
+
+/* The agent whose key an Authorization header shows, or NULL; also with --dev, which asks for none. Borrowed
+ * from config. */
 const char *auth_find_agent(const struct console_config *config, const char *authorization);
-bool auth_role_may(enum role role, unsigned access);
 enum agent_access { AGENT_WELCOME, AGENT_UNAUTHENTICATED, AGENT_OTHERS_KEY };
 enum agent_access auth_judge_agent(
 	const struct console_config *config, const char *authorization, const char *agent_id);
+
+/* --- where a request comes from (auth_origin.c) ------------------------------------------------------- */
+
 /* Is a request with this Origin from a page of this very console? host: the Host header. */
 bool auth_origin_is_own(const char *origin, const char *host);
 bool auth_host_is_local(const char *host); /* localhost, 127.0.0.1, [::1], each with or without a port */
+/* May a page's request pass, by what the browser says of the page? by_cookie: it has shown no more than a
+ * cookie, which browsers add by themselves. NULL, or why not. */
+const char *auth_origin_fault(const struct fleet_http_request *req, bool by_cookie);
 
 #endif

@@ -12,7 +12,13 @@
 const char console_config_help[] =
 	"Usage: fleet-console [run] [options]\n"
 	"       fleet-console audit verify [--data-dir DIR]\n"
-	"       fleet-console key show [--data-dir DIR]\n"
+	"       fleet-console init [--name NAME] [--config FILE] [--data-dir DIR]\n"
+	"       fleet-console key create NAME --role ROLE [--agents PATTERN,...] [--labels KEY=VALUE,...]\n"
+	"                         [--actions ACTION,...] [--expires TIME]\n"
+	"       fleet-console key list [--all] [--json]\n"
+	"       fleet-console key rotate NAME [--overlap TIME]\n"
+	"       fleet-console key revoke NAME\n"
+	"       fleet-console command-key show [--data-dir DIR]\n"
 	"\n"
 	"Runs the fleet's console: the hub for agents, the REST API and the dashboard.\n"
 	"\n"
@@ -26,7 +32,15 @@ const char console_config_help[] =
 	"  --help, --version\n"
 	"\n"
 	"  audit verify        recomputes the audit log's chain of hashes\n"
-	"  key show            prints the public half of the key that signs commands, as a JWK\n";
+	"  init                makes the first API key, an admin's, and shows it: once\n"
+	"  key                 API keys of people and their programs, while the console does not run (then "
+	"it\n"
+	"                      is fleetctl keys). ROLE: viewer, operator or admin. ACTION: restart, "
+	"push-config,\n"
+	"                      update, read-config, read-logs, ping, cancel or artifacts. TIME: 12h, 90d.\n"
+	"                      --overlap: for so long the key before is good, too\n"
+	"  command-key show    prints the public half of the key that signs commands, as a JWK\n"
+	"                      (also: key show)\n";
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -45,14 +59,6 @@ struct flags {
 	bool dev;
 	enum console_config_wish wish;
 };
-
-const char *role_to_string(enum role role)
-{
-	static const char *const names[] = {
-		[ROLE_VIEWER] = "viewer", [ROLE_OPERATOR] = "operator", [ROLE_ADMIN] = "admin"};
-
-	return names[role];
-}
 
 bool console_address_is_loopback(const char *address)
 {

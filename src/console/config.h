@@ -2,20 +2,16 @@
  * over the file, the file over the defaults. The only place of the console that reads the environment. */
 #ifndef CONSOLE_CONFIG_H
 #define CONSOLE_CONFIG_H
-#include "fleet/encode.h"
+#include "console/key.h"
 #include "fleet/error.h"
 #include "fleet/log.h"
 
 #define CONSOLE_CONFIG_FILE  "/etc/fleet-console/console.yaml"
 #define CONSOLE_DATA_DIR     "/var/lib/fleet-console"
 #define CONSOLE_LISTEN       "127.0.0.1:5000"
-#define CONSOLE_API_KEYS_MAX 1000
 #define CONSOLE_KEY_TEXT_MIN 8
 
-enum role { ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN };
-const char *role_to_string(enum role role);
-
-struct api_key {
+struct config_key {
 	char *name; /* owned: the first half of the actor */
 	unsigned char digest[FLEET_SHA256_LEN];
 	enum role role;
@@ -37,7 +33,7 @@ struct console_config {
 	enum fleet_log_format log_format;
 	int64_t heartbeat_interval_ms; /* told to the agents; 0: each keeps its own */
 	int64_t command_ttl_ms;
-	struct api_key *api_keys; /* owned */
+	struct config_key *api_keys; /* owned */
 	size_t api_key_count;
 	struct agent_key *agent_keys; /* owned */
 	size_t agent_key_count;

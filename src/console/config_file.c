@@ -139,12 +139,8 @@ static int read_role(const struct fleet_yaml *yaml, const struct fleet_yaml_node
 
 	if (r < 0)
 		return r;
-	for (int role = ROLE_VIEWER; text && role <= ROLE_ADMIN; role++) {
-		if (strcmp(text, role_to_string((enum role)role)) == 0) {
-			*ret = (enum role)role;
-			return 0;
-		}
-	}
+	if (role_from_string(text, ret) >= 0)
+		return 0;
 	return fleet_yaml_error(yaml, text ? fleet_yaml_get(item, "role") : item, err,
 		"role must be viewer, operator or admin");
 }
@@ -152,7 +148,7 @@ static int read_role(const struct fleet_yaml *yaml, const struct fleet_yaml_node
 static int read_api_key(struct console_config *config, const struct fleet_yaml *yaml,
 	const struct fleet_yaml_node *item, struct fleet_error *err)
 {
-	struct api_key key = {0};
+	struct config_key key = {0};
 	const char *name = NULL;
 	int r;
 
@@ -263,7 +259,7 @@ int console_config_read(struct console_config *config, const char *text, size_t 
 		r = read_duration(yaml, root, "command_ttl", 1000, 7 * 86400 * INT64_C(1000),
 			&config->command_ttl_ms, err);
 	if (r >= 0)
-		r = read_list(config, yaml, root, "api_keys", CONSOLE_API_KEYS_MAX, read_api_key, err);
+		r = read_list(config, yaml, root, "api_keys", FLEET_API_KEYS_MAX, read_api_key, err);
 	if (r >= 0)
 		r = read_list(config, yaml, root, "agent_keys", FLEET_AGENTS_MAX, read_agent_key, err);
 	return r;

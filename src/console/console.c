@@ -40,6 +40,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	commands_tick(&console->commands, fleet_clock_wall_ms());
 	artifacts_tick(&console->artifacts);
 	snapshots_tick(console->snapshots, fleet_clock_wall_ms());
+	keys_tick(&console->keys);
+	auth_tick(&console->auth);
 	certificate_tick(&console->certificate);
 }
 
@@ -76,6 +78,8 @@ static void on_farewell(evutil_socket_t fd, short what, void *arg)
 	event_free(console->farewell);
 	console->farewell = NULL;
 	registry_flush(&console->registry);
+	keys_flush(&console->keys);
+	auth_flush(&console->auth);
 	store_audit_append(console->store,
 		&(struct audit_event){.category = "system", .message = "console stopped"}, on_last_words,
 		console);
@@ -188,9 +192,32 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 	return r;
 }
 
+static void on_key_gone(const struct api_key *key, void *arg)
+{
+	struct console *console = arg;
+
+	auth_key_gone(&console->auth, key);
+	events_check(console->events);
+}
+
+static int start_access(struct console *console, struct fleet_error *err)
+{
+	int r;
+
+	keys_init(&console->keys, console->store, &console->config);
+	console->keys.gone = on_key_gone;
+	console->keys.arg = console;
+	auth_init(&console->auth, &console->config, console->store, &console->keys, &console->registry);
+	r = keys_load(&console->keys, err);
+	if (r >= 0 && !console->config.dev && !keys_have_admin(&console->keys))
+		log_warn("there is no API key of an admin: stop the console, and make one with "
+			 "fleet-console init");
+	return r;
+}
+
 static bool gate(struct fleet_http_request *req, const struct fleet_http_route *route, void *arg)
 {
-	const struct console *console = arg;
+	struct console *console = arg;
 
 	return auth_gate(&console->auth, req, route);
 }
@@ -205,7 +232,6 @@ static int start_server(struct console *console, struct fleet_error *err)
 
 	if (r < 0)
 		return r;
-	console->auth.config = &console->config;
 	r = fleet_http_server_new(console->base,
 		&(struct fleet_http_options){
 			.address = console->config.listen_host,
@@ -260,6 +286,8 @@ int console_new(struct console_config *takes_config, struct console **ret, struc
 	if (r >= 0)
 		r = start_rooms(console, err);
 	if (r >= 0)
+		r = start_access(console, err);
+	if (r >= 0)
 		r = load_web(console, err);
 	if (r >= 0)
 		r = start_server(console, err);
@@ -297,6 +325,8 @@ void console_free(struct console *console)
 	artifacts_done(&console->artifacts);
 	file_worker_free(console->files);
 	commands_done(&console->commands);
+	auth_done(&console->auth);
+	keys_done(&console->keys);
 	registry_done(&console->registry);
 	static_files_free(console->web);
 	fleet_jws_key_free(console->key);

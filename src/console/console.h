@@ -25,6 +25,7 @@ struct console {
 	struct artifacts artifacts;
 	struct hub *hub;
 	struct snapshots *snapshots;
+	struct keys keys;
 	struct auth auth;
 	struct certificate certificate;
 	struct static_files *web; /* NULL: none found */
@@ -47,6 +48,8 @@ uint16_t console_port(const struct console *console);
 /* Subcommands: each gets what follows its name and returns the exit status. */
 int console_main_run(int argc, char **argv);
 int console_main_audit(int argc, char **argv);
-int console_main_key(int argc, char **argv);
+int console_main_command_key(int argc, char **argv);
+int console_main_key(int argc, char **argv);  /* console_keys.c */
+int console_main_init(int argc, char **argv); /* likewise */
 
 #endif

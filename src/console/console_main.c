@@ -34,8 +34,6 @@ static void warn_of_gaps(const struct console_config *config)
 {
 	if (config->dev)
 		return;
-	if (config->api_key_count == 0)
-		log_warn("api_keys is empty: nobody can ask this console for anything");
 	if (config->agent_key_count == 0)
 		log_warn("agent_keys is empty: no agent can connect");
 	if (!config->tls_cert_file && !console_address_is_loopback(config->listen_host))
@@ -126,7 +124,7 @@ int console_main_audit(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
-int console_main_key(int argc, char **argv)
+int console_main_command_key(int argc, char **argv)
 {
 	_cleanup_(fleet_jws_key_freep) struct fleet_jws_key *key = NULL;
 	_cleanup_json_ struct json_object *jwk = NULL;

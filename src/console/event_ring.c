@@ -20,7 +20,8 @@ static void drop_oldest(struct event_ring *ring)
 
 	ring->bytes -= slot->len;
 	free(slot->frame);
-	*slot = (struct event_ring_slot){NULL, 0};
+	free(slot->agent_id);
+	*slot = (struct event_ring_slot){0};
 	ring->first++;
 }
 
@@ -30,7 +31,8 @@ void event_ring_done(struct event_ring *ring)
 		drop_oldest(ring);
 }
 
-const char *event_ring_add(struct event_ring *ring, const char *event, const char *data, size_t *ret_len)
+const char *event_ring_add(
+	struct event_ring *ring, const char *event, const char *agent_id, const char *data, size_t *ret_len)
 {
 	char *frame =
 		xasprintf("id: %s-%" PRIu64 "\nevent: %s\ndata: %s\n\n", ring->run, ring->next, event, data);
@@ -39,7 +41,8 @@ const char *event_ring_add(struct event_ring *ring, const char *event, const cha
 	while (ring->first < ring->next && (ring->next - ring->first >= EVENT_RING_EVENTS_MAX ||
 						   ring->bytes + len > EVENT_RING_BYTES_MAX))
 		drop_oldest(ring);
-	ring->slots[ring->next % EVENT_RING_EVENTS_MAX] = (struct event_ring_slot){frame, len};
+	ring->slots[ring->next % EVENT_RING_EVENTS_MAX] =
+		(struct event_ring_slot){frame, xstrdup(agent_id), len};
 	ring->bytes += len;
 	ring->next++;
 	*ret_len = len;
@@ -67,7 +70,7 @@ static int parse_id(const struct event_ring *ring, const char *id, uint64_t *ret
 }
 
 int event_ring_replay(const struct event_ring *ring, const char *last_id,
-	bool (*each)(const char *frame, size_t len, void *arg), void *arg)
+	bool (*each)(const char *agent_id, const char *frame, size_t len, void *arg), void *arg)
 {
 	uint64_t last;
 	int r = parse_id(ring, last_id, &last);
@@ -79,7 +82,7 @@ int event_ring_replay(const struct event_ring *ring, const char *last_id,
 	for (uint64_t n = last + 1; n < ring->next; n++) {
 		const struct event_ring_slot *slot = &ring->slots[n % EVENT_RING_EVENTS_MAX];
 
-		if (!each(slot->frame, slot->len, arg))
+		if (!each(slot->agent_id, slot->frame, slot->len, arg))
 			break;
 	}
 	return 0;

@@ -11,7 +11,8 @@
 #define EVENT_RING_ID_MAX     40
 
 struct event_ring_slot {
-	char *frame; /* owned */
+	char *frame;    /* owned */
+	char *agent_id; /* owned: whom it is about; NULL none */
 	size_t len;
 };
 struct event_ring {
@@ -25,13 +26,15 @@ struct event_ring {
 void event_ring_init(struct event_ring *ring);
 void event_ring_done(struct event_ring *ring);
 /* Keeps an event and returns its frame ("id: ...\nevent: ...\ndata: ...\n\n"), borrowed until the next add.
- * data: one line. */
-const char *event_ring_add(struct event_ring *ring, const char *event, const char *data, size_t *ret_len);
+ * data: one line. agent_id: whom it is about, NULL none. */
+const char *event_ring_add(
+	struct event_ring *ring, const char *event, const char *agent_id, const char *data, size_t *ret_len);
 /* Id of the newest event (or of the place before the first). */
 void event_ring_last_id(const struct event_ring *ring, char ret_id[EVENT_RING_ID_MAX]);
 /* Calls each (until it returns false) for the events after last_id, oldest first. -ESTALE where some of them
  * are gone, or the id is of another run, or none: the client must fetch everything anew. */
 int event_ring_replay(const struct event_ring *ring, const char *last_id,
-	bool (*each)(const char *frame, size_t len, void *arg), void *arg) FLEET_MUST_CHECK;
+	bool (*each)(const char *agent_id, const char *frame, size_t len, void *arg),
+	void *arg) FLEET_MUST_CHECK;
 
 #endif

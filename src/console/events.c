@@ -11,6 +11,7 @@ struct client {
 	struct client *next, **link; /* link: what points at this one */
 	struct events *events;
 	struct fleet_http_stream *stream;
+	struct events_reader reader;
 };
 struct events {
 	struct event *keep_alive;
@@ -25,6 +26,7 @@ static void client_forget(struct client *client)
 	if (client->next)
 		client->next->link = client->link;
 	client->events->client_count--;
+	client->reader.done(client->reader.arg);
 	free(client);
 }
 
@@ -47,21 +49,39 @@ static bool client_send(struct client *client, const char *frame, size_t len)
 	return false;
 }
 
-static void send_to_all(struct events *events, const char *frame, size_t len)
+/* agent_id: NULL for what is about no agent. */
+static void send_to_those_who_see(struct events *events, const char *agent_id, const char *frame, size_t len)
 {
 	for (struct client *client = events->clients, *next; client; client = next) {
 		next = client->next;
-		(void)client_send(client, frame, len); /* tells of its failure itself */
+		if (client->reader.sees(agent_id, client->reader.arg))
+			(void)client_send(client, frame, len); /* tells of its failure itself */
+	}
+}
+
+void events_check(struct events *events)
+{
+	for (struct client *client = events->clients, *next; client; client = next) {
+		next = client->next;
+		if (client->reader.may_stay(client->reader.arg))
+			continue;
+		fleet_http_stream_end(client->stream);
+		client_forget(client);
 	}
 }
 
 static void on_keep_alive(evutil_socket_t fd, short what, void *arg)
 {
 	static const char comment[] = ": still here\n\n";
+	struct events *events = arg;
 
 	(void)fd;
 	(void)what;
-	send_to_all(arg, comment, sizeof(comment) - 1);
+	events_check(events);
+	for (struct client *client = events->clients, *next; client; client = next) {
+		next = client->next;
+		(void)client_send(client, comment, sizeof(comment) - 1); /* likewise */
+	}
 }
 
 struct events *events_new(struct event_base *base)
@@ -91,36 +111,54 @@ void events_free(struct events *events)
 void events_publish(struct events *events, const char *event, struct json_object *data)
 {
 	size_t len;
-	const char *frame = event_ring_add(&events->ring, event, fleet_json_text(data, NULL), &len);
+	const char *agent_id = fleet_json_string(data, "agentId");
+	const char *frame = event_ring_add(&events->ring, event, agent_id, fleet_json_text(data, NULL), &len);
 
-	send_to_all(events, frame, len);
+	send_to_those_who_see(events, agent_id, frame, len);
 }
 
-static bool replay_one(const char *frame, size_t len, void *arg)
+static bool replay_one(const char *agent_id, const char *frame, size_t len, void *arg)
 {
 	struct client **client = arg;
 
-	if (client_send(*client, frame, len))
+	if (!(*client)->reader.sees(agent_id, (*client)->reader.arg) || client_send(*client, frame, len))
 		return true;
 	*client = NULL;
 	return false;
 }
 
-void events_serve(struct events *events, struct fleet_http_request *req)
+/* May one more listen? False: it has answered. */
+static bool has_room(const struct events *events, struct fleet_http_request *req, const void *owner)
+{
+	size_t own = 0;
+
+	for (const struct client *client = events->clients; client; client = client->next)
+		own += client->reader.owner == owner;
+	if (events->client_count >= FLEET_SSE_CLIENTS_MAX)
+		fleet_http_reply_problem(req, 503, "unavailable", NULL,
+			"%d clients listen to events already: close one or ask again later",
+			FLEET_SSE_CLIENTS_MAX);
+	else if (own >= FLEET_SSE_PER_KEY_MAX)
+		fleet_http_reply_problem(req, 429, "rate-limited", NULL,
+			"%d clients listen to events with this key already: close one",
+			FLEET_SSE_PER_KEY_MAX);
+	return events->client_count < FLEET_SSE_CLIENTS_MAX && own < FLEET_SSE_PER_KEY_MAX;
+}
+
+void events_serve(struct events *events, struct fleet_http_request *req, struct events_reader takes_reader)
 {
 	_cleanup_free_ char *last_id = xstrdup(fleet_http_header(req, "Last-Event-ID"));
 	struct client *client;
 	char head[HEAD_MAX], id[EVENT_RING_ID_MAX];
 
-	if (events->client_count >= FLEET_SSE_CLIENTS_MAX) {
-		fleet_http_reply_problem(req, 503, "unavailable", NULL,
-			"%d clients listen to events already: close one or ask again later",
-			FLEET_SSE_CLIENTS_MAX);
+	if (!has_room(events, req, takes_reader.owner)) {
+		takes_reader.done(takes_reader.arg);
 		return;
 	}
 	fleet_http_add_header(req, "Cache-Control", "no-store");
 	client = xcalloc(1, sizeof(*client));
 	client->events = events;
+	client->reader = takes_reader;
 	client->stream = fleet_http_stream_start(req, 200, "text/event-stream", on_client_left, client);
 	client->next = events->clients;
 	client->link = &events->clients;

@@ -9,7 +9,9 @@ static const struct {
 } subcommands[] = {
 	{"run", console_main_run},
 	{"audit", console_main_audit},
+	{"init", console_main_init},
 	{"key", console_main_key},
+	{"command-key", console_main_command_key},
 };
 
 int main(int argc, char **argv)

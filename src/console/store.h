@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include "console/artifact.h"
 #include "console/command.h"
+#include "console/key.h"
 
 struct store;
 
@@ -76,6 +77,7 @@ struct audit_filter {
 	int64_t from_ms, to_ms;
 	bool hide_requests;
 	bool oldest_first; /* else newest first */
+	struct json_object *only_agents; /* an array of agentIds: events of these and no others; NULL: all */
 };
 void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page,
 	store_list *done, void *arg);
@@ -108,6 +110,7 @@ struct command_filter {
 	const char *agent_id, *app_id;
 	bool by_state;
 	enum command_state state;
+	struct json_object *only_agents; /* likewise */
 };
 /* Newest first, as command_to_json shows them. */
 void store_command_query(struct store *store, const struct command_filter *filter, struct store_page page,
@@ -127,6 +130,17 @@ void store_artifact_remove(struct store *store, const struct artifact *artifact,
 /* At start, synchronous; in the order in which they were added. */
 int store_artifacts_load(struct store *store, void (*each)(struct artifact *takes_artifact, void *arg),
 	void *arg, struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* --- API keys ---------------------------------------------------------------------------------------- */
+
+/* A new key, or the new state of one that is there (by its id), committed with the audit event of who did it.
+ * -EEXIST where another one that is not revoked has its name. When it was used is store_key_used's. */
+void store_key_put(struct store *store, const struct api_key *key, const struct audit_event *event,
+	store_done *done, void *arg);
+void store_key_used(struct store *store, const char *id, int64_t at_ms); /* written behind */
+/* At start, synchronous; in the order in which they were made. One that cannot be read fails all. */
+int store_keys_load(struct store *store, void (*each)(struct api_key *takes_key, void *arg), void *arg,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* --- config files ------------------------------------------------------------------------------------ */
 

@@ -93,7 +93,7 @@ void store_audit_contains(struct store *store, int64_t seq, const char *hash, st
 
 struct audit_query {
 	struct store_request request;
-	char *agent_id, *app_id, *category, *actor, *command_id; /* owned */
+	char *agent_id, *app_id, *category, *actor, *command_id, *only_agents; /* owned */
 	int64_t from_ms, to_ms;
 	bool hide_requests, oldest_first;
 	struct page_copy page;
@@ -115,6 +115,7 @@ static int query_run(struct store *store, struct store_request *request, struct 
 		{.sql = "timestamp_ms >= ?", .is_number = q->from_ms != 0, .number = q->from_ms},
 		{.sql = "timestamp_ms <= ?", .is_number = q->to_ms != 0, .number = q->to_ms},
 		{.sql = "category <> ?", .text = q->hide_requests ? "request" : NULL},
+		{.sql = STORE_ONLY_AGENTS, .text = q->only_agents},
 	};
 	const char letter = q->oldest_first ? 'o' : 'a';
 	int64_t position, last = 0;
@@ -165,6 +166,7 @@ static void query_done(struct store_request *request)
 	free(q->category);
 	free(q->actor);
 	free(q->command_id);
+	free(q->only_agents);
 	free(q->page.cursor);
 	free(q->next);
 	json_object_put(q->array);
@@ -187,6 +189,8 @@ void store_audit_query(struct store *store, const struct audit_filter *filter, s
 		q->to_ms = filter->to_ms;
 		q->hide_requests = filter->hide_requests;
 		q->oldest_first = filter->oldest_first;
+		if (filter->only_agents)
+			q->only_agents = xstrdup(fleet_json_text(filter->only_agents, NULL));
 	}
 	store_page_copy(&q->page, page, FLEET_AUDIT_PAGE_DEFAULT);
 	q->done = done;

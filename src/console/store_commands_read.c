@@ -120,8 +120,8 @@ void store_command_get(struct store *store, const char *id_or_tail,
 
 struct command_query {
 	struct store_request request;
-	char *agent_id, *app_id; /* owned */
-	const char *state;       /* static; NULL any */
+	char *agent_id, *app_id, *only_agents; /* owned */
+	const char *state;                     /* static; NULL any */
 	struct page_copy page;
 	struct json_object *array; /* owned */
 	char *next;                /* owned */
@@ -136,6 +136,7 @@ static int query_run(struct store *store, struct store_request *request, struct 
 		{.sql = "agent_id = ?", .text = q->agent_id},
 		{.sql = "app_id = ?", .text = q->app_id},
 		{.sql = "state = ?", .text = q->state},
+		{.sql = STORE_ONLY_AGENTS, .text = q->only_agents},
 	};
 	int64_t position, last = 0;
 	sqlite3_stmt *st;
@@ -184,6 +185,7 @@ static void query_done(struct store_request *request)
 
 	free(q->agent_id);
 	free(q->app_id);
+	free(q->only_agents);
 	free(q->page.cursor);
 	free(q->next);
 	json_object_put(q->array);
@@ -200,6 +202,8 @@ void store_command_query(struct store *store, const struct command_filter *filte
 		q->agent_id = xstrdup(filter->agent_id);
 		q->app_id = xstrdup(filter->app_id);
 		q->state = filter->by_state ? command_state_to_string(filter->state) : NULL;
+		if (filter->only_agents)
+			q->only_agents = xstrdup(fleet_json_text(filter->only_agents, NULL));
 	}
 	store_page_copy(&q->page, page, FLEET_PAGE_DEFAULT);
 	q->done = done;

@@ -122,6 +122,9 @@ int store_page_position(
 	const struct page_copy *page, char letter, int64_t *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 char *store_page_cursor(char letter, int64_t position); /* owned */
 
+/* With the text of a JSON array of ids: the rows of these agents. */
+#define STORE_ONLY_AGENTS "agent_id IN (SELECT value FROM json_each(?))"
+
 /* One condition of a query: used where text is not NULL or is_number. */
 struct store_condition {
 	const char *sql; /* "agent_id = ?" */

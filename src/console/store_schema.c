@@ -83,5 +83,15 @@ static const char version_4[] =
 	"CREATE TABLE audit_gaps (after_seq INTEGER NOT NULL, up_to_seq INTEGER NOT NULL, at_ms INTEGER NOT "
 	"NULL);";
 
-const char *const store_migrations[] = {version_1, version_2, version_3, version_4};
+/* Who may use the REST API. A name is one living key's; a revoked one may give it to another. */
+static const char version_5[] =
+	"CREATE TABLE api_keys ("
+	"  id TEXT PRIMARY KEY, name TEXT NOT NULL,"
+	"  digest TEXT NOT NULL, old_digest TEXT, old_until_ms INTEGER NOT NULL,"
+	"  role TEXT NOT NULL, limits TEXT, created_by TEXT,"
+	"  created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+	"  revoked_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE UNIQUE INDEX api_keys_by_name ON api_keys (name) WHERE revoked_ms = 0;";
+
+const char *const store_migrations[] = {version_1, version_2, version_3, version_4, version_5};
 const size_t store_migration_count = FLEET_ARRAY_LEN(store_migrations);

@@ -19,7 +19,7 @@ struct world {
 	/* the last answer */
 	bool answered;
 	int status;
-	char *body, *location, *link, *content_type, *csp;
+	char *body, *location, *link, *content_type, *csp, *cookie, *retry_after;
 	struct json_object *json;
 };
 
@@ -64,8 +64,10 @@ static inline void world_forget_answer(struct world *w)
 	free(w->link);
 	free(w->content_type);
 	free(w->csp);
+	free(w->cookie);
+	free(w->retry_after);
 	json_object_put(w->json);
-	w->body = w->location = w->link = w->content_type = w->csp = NULL;
+	w->body = w->location = w->link = w->content_type = w->csp = w->cookie = w->retry_after = NULL;
 	w->json = NULL;
 	w->answered = false;
 	w->status = 0;
@@ -101,6 +103,8 @@ static inline void world_on_answer(struct evhttp_request *req, void *arg)
 	w->link = xstrdup(evhttp_find_header(headers, "Link"));
 	w->content_type = xstrdup(evhttp_find_header(headers, "Content-Type"));
 	w->csp = xstrdup(evhttp_find_header(headers, "Content-Security-Policy"));
+	w->cookie = xstrdup(evhttp_find_header(headers, "Set-Cookie"));
+	w->retry_after = xstrdup(evhttp_find_header(headers, "Retry-After"));
 	w->json = json_tokener_parse(w->body);
 }
 
@@ -112,7 +116,7 @@ static inline int world_ask(
 		const char *name;
 		enum evhttp_cmd_type type;
 	} methods[] = {{"GET", EVHTTP_REQ_GET}, {"POST", EVHTTP_REQ_POST}, {"DELETE", EVHTTP_REQ_DELETE},
-		{"PUT", EVHTTP_REQ_PUT}};
+		{"PUT", EVHTTP_REQ_PUT}, {"HEAD", EVHTTP_REQ_HEAD}};
 	struct evhttp_connection *conn =
 		evhttp_connection_base_new(w->f.base, NULL, "127.0.0.1", console_port(w->console));
 	struct evhttp_request *req;

@@ -1,0 +1,13 @@
+/* The data directory as a subcommand finds it: run by root it must not leave files behind that the console's
+ * user cannot open. */
+#ifndef CONSOLE_DATA_DIR_H
+#define CONSOLE_DATA_DIR_H
+#include "fleet/error.h"
+
+/* Run by root, becomes the user whose directory it is, or makes it, for the user fleet-console where there is
+ * one, and becomes that. Else nothing. */
+int data_dir_become_owner(const char *dir, struct fleet_error *err) FLEET_MUST_CHECK;
+/* "root@console": who runs a subcommand, as an actor; to be asked before. Owned. */
+char *data_dir_actor(void);
+
+#endif
