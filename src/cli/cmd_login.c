@@ -134,6 +134,25 @@ static int access_check(struct session *s)
 	return CLI_FAILED;
 }
 
+/* "as alice (operator)" of a console that tells; owned, NULL. */
+static char *who_am_i(struct session *s)
+{
+	_cleanup_(fleet_http_response_done) struct fleet_http_response answer = {0};
+	_cleanup_json_ struct json_object *body = NULL;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	const char *name, *role;
+
+	if (!s->config.api_key || fleet_http_call(s->http, "GET", "/api/session", NULL, &answer, &err) < 0 ||
+		answer.status != 200 ||
+		fleet_json_parse(answer.body, answer.body_len, answer.body_len, &body, NULL) < 0)
+		return NULL;
+	name = fleet_json_string(body, "name");
+	role = fleet_json_string(body, "role");
+	return name && role ? xasprintf(" as %s (%s%s)", name, role,
+				      fleet_json_object(body, "limits") ? ", limited" : "")
+			    : NULL;
+}
+
 static int config_write(const struct config *config)
 {
 	_cleanup_free_ char *path = NULL;
@@ -154,6 +173,7 @@ int cmd_login(const struct cli_args *args)
 	_cleanup_free_ char *typed = NULL;
 	_cleanup_free_ char *version = NULL;
 	_cleanup_free_ char *ca_file = NULL;
+	_cleanup_free_ char *who = NULL;
 	const char *key = cli_args_get(args, "api-key", NULL);
 	const char *ca = cli_args_get(args, "ca-file", NULL);
 	struct fleet_error err = FLEET_ERROR_INIT;
@@ -178,7 +198,8 @@ int cmd_login(const struct cli_args *args)
 		output_line(stderr,
 			"Warning: %s is not encrypted: who listens on the way can read your key. Use https.",
 			url);
-	output_line(stdout, "Logged in to %s%s%s%s.", url, version ? " (Fleet " : "", version ? version : "",
-		version ? ")" : "");
+	who = who_am_i(&s);
+	output_line(stdout, "Logged in to %s%s%s%s%s.", url, version ? " (Fleet " : "",
+		version ? version : "", version ? ")" : "", who ? who : "");
 	return config_write(&s.config);
 }

@@ -23,6 +23,10 @@ int cmd_audit(const struct cli_args *args);
 int cmd_audit_verify(const struct cli_args *args);
 int cmd_audit_export(const struct cli_args *args);
 int cmd_audit_accept_gap(const struct cli_args *args);
+int cmd_keys_list(const struct cli_args *args);
+int cmd_keys_create(const struct cli_args *args);
+int cmd_keys_rotate(const struct cli_args *args);
+int cmd_keys_revoke(const struct cli_args *args);
 /* `apps config` with nothing to change: what is. (cmd_reads.c) */
 int apps_config_list(const struct cli_args *args);
 /* `apps config --history`. (cmd_history.c) */

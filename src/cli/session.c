@@ -156,6 +156,8 @@ static void tell_not_found(
 	else if (about->artifact_id)
 		output_line(stderr, "Artifact '%s' not found. Which there are: fleetctl artifacts list",
 			about->artifact_id);
+	else if (about->key)
+		output_line(stderr, "Key '%s' not found. Which there are: fleetctl keys list", about->key);
 	else if (about->command_id)
 		output_line(stderr, "Command '%s' not found. Which there are: fleetctl commands list",
 			about->command_id);

@@ -21,7 +21,7 @@ void session_done(struct session *s);
 
 /* What a request is about, for the sentence when it is not there. All borrowed, all may be NULL. */
 struct session_about {
-	const char *agent_id, *app_id, *command_id, *artifact_id;
+	const char *agent_id, *app_id, *command_id, *artifact_id, *key;
 };
 /* CLI_OK and the body of a 2xx answer (NULL where it was null or empty), else CLI_FAILED. path is relative to
  * the base URL, or a whole URL that the console gave for the next page. *ret owned; ret_next (owned) may be

@@ -103,6 +103,25 @@ static const struct cli_option commands_list_options[] = {
 	{"json", NULL, "JSON instead of a table", 0},
 	{0},
 };
+static const struct cli_option keys_list_options[] = {
+	{"all", NULL, "revoked ones, too", 0},
+	{"json", NULL, "JSON instead of a table", 0},
+	{0},
+};
+static const struct cli_option keys_create_options[] = {
+	{"role", "ROLE", "viewer, operator or admin", CLI_REQUIRED},
+	{"agents", "PATTERN,...", "only agents whose id fits one of them: web-*,db-?", 0},
+	{"labels", "LABEL,...", "only agents that have them all: env=prod,rack", 0},
+	{"actions", "ACTION,...", "only these of what the role may (see below)", 0},
+	{"expires", "TIME", "for so long it is good, as 12h or 90d (default: until it is revoked)", 0},
+	{"json", NULL, "the console's record as JSON, with the key in it", 0},
+	{0},
+};
+static const struct cli_option keys_rotate_options[] = {
+	{"overlap", "TIME", "for so long the key before is good, too (default: not at all)", 0},
+	{"json", NULL, "the console's record as JSON, with the key in it", 0},
+	{0},
+};
 static const struct cli_option reason_options[] = {
 	{"reason", "TEXT", "why; kept in the audit log", CLI_REQUIRED},
 	{0},
@@ -239,6 +258,31 @@ static const struct cli_command commands[] = {
 		.more = "Exit codes: as fleetctl apps restart --help.\n"},
 	{0},
 };
+static const struct cli_command keys[] = {
+	{.name = "list",
+		.summary = "Which keys there are, what they may, and when they were used",
+		.options = keys_list_options,
+		.run = cmd_keys_list},
+	{.name = "create",
+		.summary = "Make a key, and show it: once",
+		.words = {"NAME"},
+		.options = keys_create_options,
+		.run = cmd_keys_create,
+		.more = "The key alone goes to stdout. Actions: restart, push-config, update, read-config, "
+			"read-logs,\nping, cancel, artifacts.\n"
+			"Example: fleetctl keys create ci --role operator --agents 'web-*' --actions update "
+			"--expires 90d\n"},
+	{.name = "rotate",
+		.summary = "Give a key a new secret, and show it: once",
+		.words = {"NAME"},
+		.options = keys_rotate_options,
+		.run = cmd_keys_rotate},
+	{.name = "revoke",
+		.summary = "End a key now, with its sessions",
+		.words = {"NAME"},
+		.run = cmd_keys_revoke},
+	{0},
+};
 static const struct cli_command top[] = {
 	{.name = "login",
 		.summary = "Save the console's URL and your key",
@@ -259,6 +303,12 @@ static const struct cli_command top[] = {
 		.summary = "Follow and cancel what was asked",
 		.children = commands,
 		.more = "ID is a command's last six digits, as other commands print them, or more of it.\n"},
+	{.name = "keys",
+		.summary = "API keys of people and their programs (for admins)",
+		.children = keys,
+		.more = "NAME stands in the audit log for whoever holds the key. The first key is made at "
+			"the "
+			"console:\nfleet-console init\n"},
 	{0},
 };
 

@@ -75,6 +75,10 @@ ARTIFACT = {"artifactId": ID, "appId": "app-a", "version": "2.1.0", "url": "http
             "addedBy": "operator@cli", "addedAt": "2026-11-24T02:19:07.000Z"}
 SERVED = dict(ARTIFACT, artifactId=ID[:-1] + "1", version="2.2.0", url="/api/artifacts/x/file", served=True, bytes=25 << 19,
               sha256=SHA256, signature=MINISIG)
+KEYS = [{"name": "root", "role": "admin", "state": "valid", "keptIn": "console.yaml"},
+        {"keyId": ID, "name": "ci", "role": "operator", "state": "valid", "keptIn": "store", "createdBy": "alice@cli",
+         "limits": {"agents": ["web-*", "db-1"], "labels": ["env=prod"], "actions": ["restart"]},
+         "expiresAt": "2027-02-25T00:00:00.000Z", "lastUsedAt": "2026-11-24T02:19:07.000Z"}]
 FLEET = [dict(AGENT["apps"][0], agentId="agent-001", agentOnline=True), dict(AGENT["apps"][1], agentId="agent-001", agentOnline=True),
          {"id": "app-a", "agentId": "agent-002", "agentOnline": False, "status": "running", "health": "healthy", "version": "2.0.0",
           "since": ago(500)}]
@@ -446,6 +450,29 @@ CASES = [
      "AGENT  APP  STATUS  HEALTH  VERSION  SINCE\n", "No app has a problem.\n", 0),
     ("apps list --json", ["apps", "list", "--json"], {"GET /api/apps": Answer(body=[{"id": "a", "agentId": "b"}])},
      '[\n  {"id": "a", "agentId": "b"}\n]\n', "", 0),
+    ("keys list", ["keys", "list"], {"GET /api/keys": Answer(body=KEYS)},
+     "NAME  ROLE      STATE  EXPIRES              LAST USED            BY            LIMITED TO\n"
+     "root  admin     valid  never                never                console.yaml  -\n"
+     "ci    operator  valid  2027-02-25 00:00:00  2026-11-24 02:19:07  alice@cli     web-*,db-1; env=prod; restart\n", "", 0),
+    ("keys list --all --json", ["keys", "list", "--all", "--json"], {"GET /api/keys?revoked=true": Answer(body=[])}, "[]\n", "", 0),
+    ("keys create puts the key on stdout alone", ["keys", "create", "ci", "--role", "operator", "--agents", "web-*,db-1",
+                                                  "--actions=restart"],
+     {"POST /api/keys": Answer(201, dict(KEYS[1], key="fleet_x"))}, "fleet_x\n",
+     "Key 'ci' (operator). It is shown this once:\n", 0,
+     {"name": "ci", "role": "operator", "limits": {"agents": ["web-*", "db-1"], "actions": ["restart"]}}),
+    ("keys create without a role", ["keys", "create", "ci"], {}, "", re.compile(r"--role.*\n.*fleetctl keys create --help\n"), 2),
+    ("keys create for no time", ["keys", "create", "ci", "--role", "viewer", "--expires", "soon"], {}, "",
+     "--expires must be a time such as 12h or 90d, not 'soon'.\n  How it is meant: fleetctl keys create --help\n", 2),
+    ("keys create by one who may not", ["keys", "create", "ci", "--role", "viewer"],
+     {"POST /api/keys": problem(403, "forbidden", "the key 'vera' is a viewer's, which may not do this")}, "",
+     "Authentication failed: the key 'vera' is a viewer's, which may not do this.\n"
+     "  Use another key: fleetctl login --url {url} --api-key KEY\n", 1),
+    ("keys rotate", ["keys", "rotate", "ci", "--overlap", "1h"],
+     {"POST /api/keys/ci/rotate": Answer(200, dict(KEYS[1], key="fleet_y"))}, "fleet_y\n",
+     "Key 'ci' (operator). It is shown this once:\n", 0, {"overlapSeconds": 3600}),
+    ("keys revoke", ["keys", "revoke", "ci"], {"DELETE /api/keys/ci": Answer(body=KEYS[1])}, "Revoked: ci (operator)\n", "", 0),
+    ("keys revoke of nobody's", ["keys", "revoke", "a/b"], {"DELETE /api/keys/a%2Fb": problem(404, "key-not-found", "none")}, "",
+     "Key 'a/b' not found. Which there are: fleetctl keys list\n", 1),
     ("artifacts list", ["artifacts", "list", "--app", "app-a"],
      {"GET /api/artifacts?limit=1000&appId=app-a": Answer(body=[ARTIFACT, SERVED])},
      "ID      APP    VERSION     SIZE  SHA256        SIGNED  ADDED                BY            FROM\n"
@@ -699,7 +726,9 @@ def login_keys():
         with open(cli.config, encoding="utf-8") as f:
             problems += differences(config=(json.load(f), {"consoleUrl": url, "apiKey": "sk-right"}))
         problems += differences(used=(cli.run(["agents", "list", "--json"]), (0, "[]\n", "")))
-        problems += differences(given=(cli.run(["login", "--url", url, "--api-key", "sk-right"])[0], 0))
+        console.routes["GET /api/session"] = Answer(body={"name": "alice", "role": "operator", "limits": {"agents": ["a"]}})
+        problems += differences(given=(cli.run(["login", "--url", url, "--api-key", "sk-right"]), (
+            0, "Logged in to %s (Fleet 0.1.0) as alice (operator, limited).\nSaved in %s.\n" % (url, cli.config), "")))
         return problems
     finally:
         console.close()
@@ -980,7 +1009,8 @@ def help_everywhere():
     problems = []
     levels = [[], ["login"], ["agents"], ["agents", "list"], ["agents", "status"], ["agents", "ping"], ["apps"],
               ["apps", "restart"], ["apps", "config"], ["apps", "update"], ["apps", "rollback"],
-              ["apps", "list"], ["artifacts"], ["artifacts", "add"], ["artifacts", "list"], ["artifacts", "remove"], ["audit"], ["commands"], ["commands", "list"],
+              ["apps", "list"], ["artifacts"], ["artifacts", "add"], ["artifacts", "list"], ["artifacts", "remove"], ["audit"], ["keys"], ["keys", "list"], ["keys", "create"], ["keys", "rotate"],
+              ["keys", "revoke"], ["commands"], ["commands", "list"],
               ["commands", "show"], ["commands", "cancel"],
               ["commands", "abandon"], ["commands", "wait"]]
     try:
