@@ -31,7 +31,8 @@ void auth_flush(struct auth *auth);
 /* A key is no good any more: what was opened with it ends. */
 void auth_key_gone(struct auth *auth, const struct api_key *key);
 
-/* The http_server's gate: answers 401, 403 or 429 and returns false, or notes who asks and lets pass. */
+/* The http_server's gate: answers 401, 403 or 429 and returns false, or notes who asks and lets pass.
+ * (auth_gate.c) */
 bool auth_gate(struct auth *auth, struct fleet_http_request *req, const struct fleet_http_route *route);
 /* "NAME@FACE" of a request that passed; borrowed from it. */
 const char *auth_actor(const struct fleet_http_request *req);
@@ -44,7 +45,8 @@ struct json_object *auth_agents_seen(const struct auth *auth, const struct fleet
 /* Of a request for events: who reads, to be given to events_serve. */
 struct events_reader auth_reader(const struct auth *auth, const struct fleet_http_request *req);
 
-/* --- sessions (auth_session.c) ----------------------------------------------------------------------- */
+/* --- sessions (auth_session.c), and between the files
+ * ----------------------------------------------------------------------- */
 
 /* The value of the session's cookie in the request, owned; NULL none. */
 char *auth_cookie(const struct auth *auth, const struct fleet_http_request *req);
@@ -53,6 +55,11 @@ void auth_log_in(struct auth *auth, struct fleet_http_request *req, const char *
 void auth_log_out(struct auth *auth, struct fleet_http_request *req);
 /* {name, role, limits, expiresAt, ...} of who asks; owned. */
 struct json_object *auth_describe(const struct auth *auth, const struct fleet_http_request *req);
+/* The bearer token, or NULL. Borrowed from authorization. */
+const char *auth_bearer_token(const char *authorization);
+/* Notes who asks. key: NULL for an agent, whose name it then is; session: NULL none. */
+void auth_welcome(struct fleet_http_request *req, struct api_key *key, const char *name, const char *face,
+	const struct session *session);
 /* Whose key, after all that is to be counted, audited and answered where it is no good (NULL). */
 struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *req, const char *secret);
 bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, const char *why);

@@ -1,7 +1,7 @@
 // What stands where: the address decides the page, the state decides what it says.
 import {el, tick} from "./dom.js";
-import {call, onChange, Refused, start, state} from "./live.js";
-import {agentPage, agentsPage, auditPage} from "./views.js";
+import {call, logIn, logOut, onChange, sentence, start, state} from "./live.js";
+import {agentPage, agentsPage, auditPage, loginPage} from "./views.js";
 
 const main = document.getElementById("main");
 const link = document.getElementById("link");
@@ -22,6 +22,7 @@ function route() {
 }
 
 function content(page) {
+  if (state.me === null) return [loginPage(known.size > 0, submit)];
   if (!state.loaded) return [el("p", {class: "note"}, state.error ?? "Asking the console …")];
   if (page.name === "audit") return auditPage();
   return page.name === "agent" ? agentPage(page.id, asked, restart) : agentsPage();
@@ -29,7 +30,9 @@ function content(page) {
 
 /** Draws the page anew, keeping the focus on what had it. */
 function draw() {
-  const page = route();
+  const page = state.me === null ? {name: "login", title: "Log in"} : route();
+  if (page.name === "login" && document.getElementById("key")) return; // somebody is typing
+  drawHeader();
   const focused = document.activeElement;
   const mark = main.contains(focused) && focused !== main && (focused.id ? `#${CSS.escape(focused.id)}`
     : focused.getAttribute("href") && `a[href="${CSS.escape(focused.getAttribute("href"))}"]`);
@@ -40,6 +43,24 @@ function draw() {
   }
   main.replaceChildren(...content(page).filter(Boolean));
   if (mark) main.querySelector(mark)?.focus({preventScroll: true});
+  if (page.name === "login") document.getElementById("key").focus();
+}
+
+function drawHeader() {
+  const {me} = state;
+  document.getElementById("nav").hidden = !me;
+  document.getElementById("me").hidden = !me || Boolean(me.dev);
+  document.getElementById("who").textContent = me ? `${me.name} (${me.role}${me.limits ? ", limited" : ""})` : "";
+}
+
+/** The form's answer: why not, or nothing. */
+async function submit(key) {
+  try {
+    await logIn(key, linkChanged);
+    return "";
+  } catch (error) {
+    return sentence(error);
+  }
 }
 
 // Many events in one moment are one drawing.
@@ -76,7 +97,7 @@ async function restart(agent, app) {
     const {value} = await call("POST", `/api/agents/${encodeURIComponent(agent.agentId)}/restart-app`, {appId: app.id});
     asked = {agentId: agent.agentId, command: value};
   } catch (error) {
-    asked = {agentId: agent.agentId, error: error instanceof Refused ? error.message : "The console cannot be reached."};
+    asked = {agentId: agent.agentId, error: sentence(error)};
   }
   announce(asked.error ?? `Restart of ${app.id} was sent`);
   draw();
@@ -89,6 +110,11 @@ async function catchUp() {
   const {value} = await call("GET", `/api/commands/${asked.command.commandId}`).catch(() => ({}));
   if (value) state.commands.set(value.commandId, value);
   drawSoon();
+}
+
+function linkChanged(how) {
+  link.className = `link ${how}`;
+  link.textContent = {live: "live", lost: "reconnecting", out: ""}[how];
 }
 
 function announce(text) {
@@ -112,8 +138,6 @@ addEventListener("hashchange", () => {
   scrollTo(0, 0);
 });
 setInterval(tick, 5000);
+document.getElementById("out").addEventListener("click", logOut);
 draw();
-start((how) => {
-  link.className = `link ${how}`;
-  link.textContent = how === "live" ? "live" : "reconnecting";
-});
+start(linkChanged);

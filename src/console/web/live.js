@@ -1,14 +1,21 @@
 // The console's state in this page: fetched once, kept true by its event stream, fetched anew after every gap.
 
-export const state = {agents: new Map(), audit: [], commands: new Map(), error: null, loaded: false};
+// me: who is logged in, {name, role, limits, dev}; null nobody, undefined not known yet.
+export const state = {agents: new Map(), audit: [], commands: new Map(), error: null, loaded: false, me: undefined};
 export const AUDIT_SHOWN = 100;
 
 const listeners = new Set();
-/** changed(kind, resource) after each change; kind is agent, command, audit, all or link. */
+/** changed(kind, resource) after each change; kind is agent, command, audit, all or session. */
 export const onChange = (changed) => listeners.add(changed);
 const tell = (kind, resource) => listeners.forEach((changed) => changed(kind, resource));
 
-export class Refused extends Error {}
+export class Refused extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+export const sentence = (error) => (error instanceof Refused ? error.message : "The console cannot be reached.");
 
 /** JSON of an answer; Refused with the console's own sentence otherwise. */
 export async function call(method, path, body) {
@@ -18,7 +25,14 @@ export async function call(method, path, body) {
     body: body && JSON.stringify(body),
   });
   const value = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Refused(value?.detail ?? value?.title ?? `The console answered ${answer.status}`);
+  if (!answer.ok) {
+    const login = method === "POST" && path === "/api/session";
+    if (answer.status === 401 && state.me !== null && !login) { // nobody is logged in, or not any more
+      state.me = null;
+      tell("session");
+    }
+    throw new Refused(answer.status, value?.detail ?? value?.title ?? `The console answered ${answer.status}`);
+  }
   return {value, next: /<([^>]*)>;\s*rel="?next/.exec(answer.headers.get("Link") ?? "")?.[1]};
 }
 
@@ -43,8 +57,8 @@ async function fetchAll() {
     Object.assign(state, {agents, audit: audit.value, error: null, loaded: true});
   } catch (error) {
     if (early !== mine) return;
-    state.error = error instanceof Refused ? error.message : "The console cannot be reached.";
-    setTimeout(() => early === null && state.error && fetchAll(), 3000);
+    state.error = sentence(error);
+    setTimeout(() => early === null && state.error && state.me && fetchAll(), 3000);
   }
   early = null;
   mine.forEach(([kind, resource]) => take(kind, resource));
@@ -68,8 +82,8 @@ function take(kind, resource) {
   tell(kind, resource);
 }
 
-/** Opens the stream. linkChanged("live" or "lost"). EventSource reconnects; where it gives up, this begins anew. */
-export function start(linkChanged) {
+/** Opens the stream. EventSource reconnects; where it gives up, we ask who we are, and begin anew. */
+function listen(linkChanged) {
   const source = new EventSource("/api/events");
   source.onopen = () => {
     linkChanged("live");
@@ -77,10 +91,42 @@ export function start(linkChanged) {
   };
   source.onerror = () => {
     linkChanged("lost");
-    if (!state.loaded && !early) fetchAll(); // says why
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => start(linkChanged), 3000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => start(linkChanged), 1000);
+    else if (!state.loaded && !early) fetchAll(); // says why
   };
   for (const kind of ["agent", "command", "audit"])
     source.addEventListener(kind, (event) => take(kind, JSON.parse(event.data)));
   source.addEventListener("reset", fetchAll); // some events were missed
+}
+
+/** Finds out who is logged in, and where somebody is opens the stream. linkChanged("live", "lost" or "out"). */
+export async function start(linkChanged) {
+  try {
+    state.me = (await call("GET", "/api/session")).value;
+  } catch (error) {
+    if (state.me === null) {
+      linkChanged("out");
+    } else {
+      state.error = sentence(error);
+      linkChanged("lost");
+      tell("session");
+      setTimeout(() => start(linkChanged), 3000);
+    }
+    return;
+  }
+  tell("session");
+  listen(linkChanged);
+}
+
+/** Refused with why where the key is none. */
+export async function logIn(key, linkChanged) {
+  await call("POST", "/api/session", {key});
+  Object.assign(state, {agents: new Map(), audit: [], commands: new Map(), error: null, loaded: false});
+  return start(linkChanged);
+}
+
+/** Whoever comes next may see less: nothing of this page's state stays. */
+export async function logOut() {
+  await call("DELETE", "/api/session").catch(() => null); // the session may have ended by itself
+  location.reload();
 }

@@ -1,4 +1,4 @@
-// The three pages. Each is a function of the state that returns what stands in <main>.
+// The pages. Each is a function of the state that returns what stands in <main>.
 import {capital, duration, el, gigabytes, megabytes, percent, pill, since, table} from "./dom.js";
 import {state} from "./live.js";
 
@@ -59,6 +59,12 @@ function outcome(asked) {
     command.logLines?.length ? el("pre", {}, command.logLines.join("\n")) : null);
 }
 
+/** Would the console refuse a restart by whoever is logged in? */
+const mayRestart = () => {
+  const actions = state.me?.limits?.actions;
+  return state.me?.role !== "viewer" && (!actions || actions.includes("restart"));
+};
+
 export function agentPage(id, asked, restart) {
   const agent = state.agents.get(id);
   if (!agent) return [el("h1", {}, id), el("p", {class: "note"}, "No agent with this id has registered. ", el("a", {href: "#/"}, "All agents"))];
@@ -83,11 +89,38 @@ export function agentPage(id, asked, restart) {
         [app.version ?? "–"],
         [megabytes(app.memoryBytes ?? undefined)],
         [since(app.since)],
-        [el("button", {id: `restart-${app.id}`, type: "button", "aria-label": `Restart ${app.id}`, onclick: () => restart(agent, app)}, "Restart")],
+        [el("button", {id: `restart-${app.id}`, type: "button", "aria-label": `Restart ${app.id}`, onclick: () => restart(agent, app),
+          disabled: !mayRestart(), title: mayRestart() ? null : "your key does not allow it"}, "Restart")],
       ]))
       : el("p", {class: "note"}, "No apps are declared on this server."),
     asked?.agentId === id ? outcome(asked) : null,
   ];
+}
+
+/** ended: somebody was logged in on this page before. submit(key) gives why not, or "". */
+export function loginPage(ended, submit) {
+  const problem = el("div", {class: "outcome bad", role: "alert"});
+  const key = el("input", {id: "key", type: "password", name: "key", autocomplete: "current-password", required: true,
+    spellcheck: "false", autocapitalize: "off"});
+  const button = el("button", {type: "submit", class: "danger"}, "Log in");
+  return el("form", {
+    class: "login",
+    onsubmit: async (event) => {
+      event.preventDefault();
+      button.disabled = true;
+      problem.textContent = "";
+      problem.textContent = await submit(key.value.trim());
+      button.disabled = false;
+      key.select();
+    },
+  },
+  el("h1", {}, "Log in"),
+  el("p", {class: "sub"}, ended ? "Your session has ended." : "This console asks who you are."),
+  // For password managers: what they keep the key under.
+  el("input", {type: "text", name: "username", autocomplete: "username", value: "fleet", hidden: true}),
+  el("label", {for: "key"}, "API key"), key, button, problem,
+  el("p", {class: "hint"}, "An admin makes one with ", el("code", {}, "fleetctl keys create"),
+    "; the first is made at the console with ", el("code", {}, "fleet-console init"), "."));
 }
 
 export function auditPage() {

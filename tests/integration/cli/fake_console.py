@@ -237,6 +237,7 @@ def serve_dashboard(web, port):
         return web_file(web, path)
 
     console = FakeConsole({
+        "GET /api/session": Answer(body={"name": "operator", "role": "admin", "dev": True}),
         "GET /api/agents": Answer(body=agents), "GET /api/audit": Answer(body=audit), "GET /api/events": lambda request: Stream(iterable=happenings()),
         "GET /api/version": Answer(body={"version": "0.1.0"}),
     }, fallback=other, port=port)

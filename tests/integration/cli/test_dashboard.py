@@ -23,6 +23,7 @@ class Console(FakeConsole):
         self.agents, self.audit, self.events, self.up = demo_fleet(), demo_audit(), queue.Queue(), True
         self.command = COMMAND
         super().__init__({
+            "GET /api/session": Answer(body={"name": "operator", "role": "admin", "dev": True}),
             "GET /api/agents": lambda r: Answer(body=self.agents), "GET /api/audit": lambda r: Answer(body=self.audit),
             "GET /api/events": lambda r: Stream(iterable=self.happenings()),
             "POST /api/agents/agent-001/restart-app": lambda r: Answer(202, self.command),
@@ -185,8 +186,8 @@ def fits_small_screens(page, console):
     return problems
 
 
-def refused_lists(page, console):
-    """a console that wants a key says so"""
+def asks_for_a_key(page, console):
+    """a console that wants a key shows a login, in both themes and on small screens"""
     page.size(1200, 600)
     console.key = "sk-1"
     opened = console.answer
@@ -196,13 +197,28 @@ def refused_lists(page, console):
         opened(request)
     console.answer = answer
     page.go(console.url + "/?again")
-    return has(page, "this console wants an API key")
+    problems = has(page, "Log in", "API key", "fleetctl keys create")
+    if page.js("document.activeElement.id") != "key":
+        problems.append("the field has no focus")
+    if page.js("getComputedStyle(document.getElementById('nav')).display") != "none":
+        problems.append("what needs a key is offered")
+    picture(page, "login")
+    page.size(1200, 600, dark=True)
+    picture(page, "login-dark")
+    page.size(375, 700)
+    picture(page, "login-small")
+    page.js("document.getElementById('key').value = 'sk-2'")
+    page.js("document.querySelector('form.login').requestSubmit()")
+    problems += has(page, "this console wants an API key")
+    picture(page, "login-refused")
+    width = page.js("document.documentElement.scrollWidth")
+    return problems + (["%d pixels wide" % width] if width > 375 else [])
 
 
 def main():
     first = [lists_agents, new_agent_appears, texts_are_no_markup, agent_page, restart_asks_first, refused_restart,
              audit_page, gap_is_closed]
-    second = [fits_small_screens, refused_lists]
+    second = [fits_small_screens, asks_for_a_key]
     print("1..%d" % (len(first) + len(second) + 1), flush=True)
     program = chromium.find()
     if not program:
