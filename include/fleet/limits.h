@@ -18,6 +18,7 @@
 #define FLEET_MESSAGE_MAX           (1024u * 1024u) /* one hub message or host frame */
 #define FLEET_JSON_DEPTH_MAX        32
 #define FLEET_WS_BACKLOG_MAX        (8u * 1024u * 1024u) /* unsent bytes to one peer before it is dropped */
+#define FLEET_WS_FRAGMENTS_MAX      4096                 /* of one message */
 #define FLEET_COMMAND_JWS_MAX       (512u * 1024u)
 #define FLEET_QUERY_ANSWER_MAX      (768u * 1024u) /* lines or settings, as JSON; the rest is counted */
 #define FLEET_QUERY_TTL_S           60             /* servers' clocks differ */
@@ -31,8 +32,10 @@
 #define FLEET_TLS_FILE_MAX            (1024u * 1024u) /* certificates, a key, authorities */
 #define FLEET_TLS_SESSION_S           604800 /* for so long a session is resumed; TLS 1.3 has no longer */
 #define FLEET_SSE_CLIENTS_MAX         512
-#define FLEET_SSE_PER_KEY_MAX         64 /* so that one key does not take all places */
-#define FLEET_PREAUTH_PER_ADDRESS_MAX 64 /* slow connections of one address without a credential */
+#define FLEET_SSE_PER_KEY_MAX         64   /* so that one key does not take all places */
+#define FLEET_PREAUTH_PER_ADDRESS_MAX 64   /* slow connections of one address without a credential */
+#define FLEET_PREAUTH_CONNECTIONS_MAX 1024 /* of one address, be they silent; more are closed */
+#define FLEET_PREAUTH_ALL_MAX         8192 /* of all; the oldest goes */
 #define FLEET_PAGE_DEFAULT            100
 #define FLEET_PAGE_MAX                1000
 #define FLEET_AUDIT_PAGE_DEFAULT      20

@@ -40,7 +40,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 
 static struct bufferevent *on_new_connection(struct event_base *base, void *arg)
 {
-	const struct fleet_http_server *server = arg;
+	struct fleet_http_server *server = arg;
 	struct bufferevent *bev = server->tls ? fleet_tls_accept(server->tls, base, &server->timeout)
 					      : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
@@ -48,7 +48,7 @@ static struct bufferevent *on_new_connection(struct event_base *base, void *arg)
 		abort(); /* out of memory, as in xmalloc */
 	bufferevent_setwatermark(bev, EV_READ, 0, INPUT_MAX);
 	fleet_http_error_pages_watch(bev);
-	fleet_http_conn_watch(bev);
+	fleet_http_conn_watch(server, bev);
 	return bev;
 }
 
@@ -201,6 +201,7 @@ int fleet_http_server_new(struct event_base *base, const struct fleet_http_optio
 	LIST_INSERT_HEAD(&servers, server, link);
 	LIST_INIT(&server->requests);
 	LIST_INIT(&server->leaving);
+	LIST_INIT(&server->newcomers);
 	copy_headers(server, options->headers);
 	server->http = evhttp_new(base);
 	server->reaper = evtimer_new(base, on_reap, server);
@@ -242,6 +243,7 @@ void fleet_http_server_free(struct fleet_http_server *server)
 	if (!server)
 		return;
 	LIST_REMOVE(server, link);
+	fleet_http_conn_forget_newcomers(server);
 	fleet_http_leaving_reap(server);
 	/* Ends every connection: streams hear of it by their callbacks, requests lose their evcon and live on
 	 * until somebody answers them. */

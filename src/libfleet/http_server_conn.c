@@ -10,13 +10,21 @@
  * Under TLS a request's first byte comes late; from the connection on until then, fleet_tls_accept's bound
  * holds.
  *
- * evhttp makes a connection's objects where we see its bufferevent only. A connection is known here from its
- * first byte on: its close callback tells when it goes, and passes that on to whoever asked last (the request
- * or the stream under way). */
+ * Connections themselves cost too, be they silent. Of those that have not shown a credential one address may
+ * hold FLEET_PREAUTH_CONNECTIONS_MAX; a further one is closed as it comes. All together may hold
+ * FLEET_PREAUTH_ALL_MAX, or half of the descriptors there are: then the oldest goes for the newest, which may
+ * be somebody who knows a key.
+ *
+ * evhttp makes a connection's objects where we see its bufferevent only. We find them when its accept is
+ * through and nothing has been read yet, by an event of our own that is active at once. The connection's
+ * close callback tells when it goes, and passes that on to whoever asked last (the request or the stream
+ * under way).
+ */
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_struct.h>
 #include <netinet/in.h>
 #include <search.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include "fleet/tls.h"
 #include "http_server_internal.h"
@@ -24,9 +32,9 @@
 #define CROWDED_S 2
 
 struct fleet_http_conn {
-	LIST_ENTRY(fleet_http_conn) link; /* in unknown_conns */
-	struct in6_addr address;          /* of the peer; an IPv4 one in its first bytes */
-	bool is_known;
+	TAILQ_ENTRY(fleet_http_conn) link; /* in unknown_conns */
+	struct in6_addr address;           /* of the peer; an IPv4 one in its first bytes */
+	bool is_known, has_spoken;
 	struct bufferevent *bev; /* evhttp's; the key */
 	struct event *deadline;
 	struct timeval timeout; /* evhttp's */
@@ -35,8 +43,16 @@ struct fleet_http_conn {
 	void *arg;
 };
 
-static _Thread_local void *conns; /* tsearch's tree */
-static _Thread_local LIST_HEAD(, fleet_http_conn) unknown_conns = LIST_HEAD_INITIALIZER(unknown_conns);
+static _Thread_local void *conns;                                 /* tsearch's tree */
+static _Thread_local TAILQ_HEAD(, fleet_http_conn) unknown_conns; /* the oldest first; made with the first */
+static _Thread_local size_t unknown_count;
+
+/* A bufferevent whose connection is still to be found. */
+struct fleet_http_newcomer {
+	LIST_ENTRY(fleet_http_newcomer) link;
+	struct bufferevent *bev; /* evhttp's */
+	struct event *event;
+};
 
 static int compare(const void *a, const void *b)
 {
@@ -56,10 +72,18 @@ static struct fleet_http_conn *find(struct bufferevent *bev)
 
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg);
 
+static void set_known(struct fleet_http_conn *conn)
+{
+	if (conn->is_known)
+		return;
+	TAILQ_REMOVE(&unknown_conns, conn, link);
+	unknown_count--;
+	conn->is_known = true;
+}
+
 static void conn_free(struct fleet_http_conn *conn)
 {
-	if (!conn->is_known)
-		LIST_REMOVE(conn, link);
+	set_known(conn);
 	(void)tdelete(conn, &conns, compare);                                       /* it is there */
 	(void)evbuffer_remove_cb(bufferevent_get_input(conn->bev), on_input, conn); /* likewise */
 	event_free(conn->deadline);
@@ -77,17 +101,23 @@ static void on_closed(struct evhttp_connection *evcon, void *arg)
 		told(evcon, told_arg);
 }
 
-static void on_deadline(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, void *arg)
+/* Unless the request is with its handler, or the answer under way: then evhttp reads nothing. */
+static void hang_up(struct fleet_http_conn *conn)
 {
-	struct fleet_http_conn *conn = arg;
 	bufferevent_data_cb on_read = NULL;
 
-	conn->is_timing = false;
 	bufferevent_getcb(conn->bev, &on_read, NULL, NULL, NULL);
-	/* While the request is with its handler, or the answer under way, evhttp reads nothing. */
 	if (on_read && bufferevent_get_enabled(conn->bev) & EV_READ)
 		(void)shutdown(
 			bufferevent_getfd(conn->bev), SHUT_RDWR); /* evhttp hears of it as the client's end */
+}
+
+static void on_deadline(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, void *arg)
+{
+	struct fleet_http_conn *conn = arg;
+
+	conn->is_timing = false;
+	hang_up(conn);
 }
 
 static void start_timing(struct fleet_http_conn *conn)
@@ -95,12 +125,6 @@ static void start_timing(struct fleet_http_conn *conn)
 	if (conn->is_timing)
 		return;
 	conn->is_timing = event_add(conn->deadline, &conn->timeout) == 0; /* else it goes without */
-}
-
-static void on_input(struct evbuffer *input FLEET_UNUSED, const struct evbuffer_cb_info *info, void *arg)
-{
-	if (info->n_added > 0)
-		start_timing(arg);
 }
 
 static struct in6_addr address_of(int fd)
@@ -120,42 +144,88 @@ static struct in6_addr address_of(int fd)
 	return address;
 }
 
-static bool is_crowded(const struct in6_addr *address)
+/* Connections of this address that have shown no credential; only those that have sent something. */
+static unsigned count_unknown(const struct in6_addr *address, bool only_spoken)
 {
 	const struct fleet_http_conn *conn;
 	unsigned count = 0;
 
-	LIST_FOREACH(conn, &unknown_conns, link)
-	if (memcmp(&conn->address, address, sizeof(*address)) == 0 &&
-		++count >= FLEET_PREAUTH_PER_ADDRESS_MAX)
-		return true;
-	return false;
+	TAILQ_FOREACH(conn, &unknown_conns, link)
+	count += memcmp(&conn->address, address, sizeof(*address)) == 0 && (conn->has_spoken || !only_spoken);
+	return count;
 }
 
-static void on_first_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+static void on_input(struct evbuffer *input FLEET_UNUSED, const struct evbuffer_cb_info *info, void *arg)
 {
-	struct bufferevent *bev = arg;
-	struct fleet_http_conn *conn;
-	void *evcon = NULL;
+	struct fleet_http_conn *conn = arg;
 
 	if (info->n_added == 0)
 		return;
-	fleet_tls_settled(bev);
+	if (!conn->has_spoken) {
+		fleet_tls_settled(conn->bev);
+		if (conn->timeout.tv_sec > CROWDED_S &&
+			count_unknown(&conn->address, true) >= FLEET_PREAUTH_PER_ADDRESS_MAX)
+			conn->timeout = (struct timeval){CROWDED_S, 0};
+		conn->has_spoken = true;
+	}
+	start_timing(conn);
+}
+
+static size_t unknown_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 > FLEET_PREAUTH_ALL_MAX)
+		return FLEET_PREAUTH_ALL_MAX;
+	return (size_t)limit.rlim_cur / 2;
+}
+
+/* It goes when the loop turns again, and is counted no more from now on. */
+static void send_away(struct fleet_http_conn *conn)
+{
+	hang_up(conn);
+	set_known(conn);
+}
+
+static void begin(struct bufferevent *bev)
+{
+	struct fleet_http_conn *conn = xcalloc(1, sizeof(*conn));
+	struct evbuffer *input = bufferevent_get_input(bev);
+	void *evcon = NULL;
+
 	bufferevent_getcb(
 		bev, NULL, NULL, NULL, &evcon); /* the argument of evhttp's callbacks is its connection */
-	conn = xcalloc(1, sizeof(*conn));
 	conn->bev = bev;
 	conn->timeout = bev->timeout_read;
 	conn->address = address_of(bufferevent_getfd(bev));
-	if (conn->timeout.tv_sec > CROWDED_S && is_crowded(&conn->address))
-		conn->timeout = (struct timeval){CROWDED_S, 0};
-	LIST_INSERT_HEAD(&unknown_conns, conn, link);
 	conn->deadline = evtimer_new(bufferevent_get_base(bev), on_deadline, conn);
 	if (!conn->deadline || !tsearch(conn, &conns, compare) || !evbuffer_add_cb(input, on_input, conn))
-		abort();                                      /* out of memory, as in xmalloc */
-	(void)evbuffer_remove_cb(input, on_first_input, bev); /* it is there: we are in it */
+		abort(); /* out of memory, as in xmalloc */
 	evhttp_connection_set_closecb(evcon, on_closed, conn);
-	start_timing(conn);
+	if (!unknown_conns.tqh_last)
+		TAILQ_INIT(&unknown_conns);
+	TAILQ_INSERT_TAIL(&unknown_conns, conn, link);
+	unknown_count++;
+	if (count_unknown(&conn->address, false) > FLEET_PREAUTH_CONNECTIONS_MAX)
+		send_away(conn);
+	else if (unknown_count > unknown_max())
+		send_away(TAILQ_FIRST(&unknown_conns));
+}
+
+static void newcomer_free(struct fleet_http_newcomer *newcomer)
+{
+	LIST_REMOVE(newcomer, link);
+	event_free(newcomer->event);
+	free(newcomer);
+}
+
+static void on_accepted(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, void *arg)
+{
+	struct fleet_http_newcomer *newcomer = arg;
+	struct bufferevent *bev = newcomer->bev;
+
+	newcomer_free(newcomer);
+	begin(bev);
 }
 
 static void on_output(struct evbuffer *output FLEET_UNUSED, const struct evbuffer_cb_info *info, void *arg)
@@ -168,11 +238,24 @@ static void on_output(struct evbuffer *output FLEET_UNUSED, const struct evbuffe
 	(void)event_del(conn->deadline); /* cannot fail */
 }
 
-void fleet_http_conn_watch(struct bufferevent *bev)
+void fleet_http_conn_watch(struct fleet_http_server *server, struct bufferevent *bev)
 {
-	if (!evbuffer_add_cb(bufferevent_get_input(bev), on_first_input, bev) ||
-		!evbuffer_add_cb(bufferevent_get_output(bev), on_output, bev))
+	struct fleet_http_newcomer *newcomer = xcalloc(1, sizeof(*newcomer));
+
+	newcomer->bev = bev;
+	newcomer->event = event_new(server->base, -1, 0, on_accepted, newcomer);
+	if (!newcomer->event || !evbuffer_add_cb(bufferevent_get_output(bev), on_output, bev))
 		abort(); /* out of memory, as in xmalloc: nothing would tell of the connection's end */
+	LIST_INSERT_HEAD(&server->newcomers, newcomer, link);
+	event_active(newcomer->event, EV_TIMEOUT, 0);
+}
+
+void fleet_http_conn_forget_newcomers(struct fleet_http_server *server)
+{
+	struct fleet_http_newcomer *newcomer;
+
+	while ((newcomer = LIST_FIRST(&server->newcomers)))
+		newcomer_free(newcomer);
 }
 
 void fleet_http_conn_on_closed(struct evhttp_connection *evcon, fleet_http_closed *on_closed_fn, void *arg)
@@ -192,8 +275,7 @@ void fleet_http_set_known(struct fleet_http_request *req)
 
 	if (!conn || conn->is_known || !req->server)
 		return;
-	LIST_REMOVE(conn, link);
-	conn->is_known = true;
+	set_known(conn);
 	conn->timeout = req->server->timeout;
 }
 

@@ -17,6 +17,7 @@ struct fleet_http_pair {
 	char *name, *value; /* owned */
 };
 
+struct fleet_http_newcomer;
 struct fleet_http_leaving; /* a connection taken over, whose evhttp objects are still to be freed */
 
 struct fleet_http_server {
@@ -35,6 +36,7 @@ struct fleet_http_server {
 	uint16_t port;
 	LIST_HEAD(, fleet_http_request) requests; /* not answered yet */
 	LIST_HEAD(, fleet_http_leaving) leaving;
+	LIST_HEAD(, fleet_http_newcomer) newcomers;
 };
 
 struct fleet_http_request {
@@ -80,9 +82,11 @@ void fleet_http_add_server_headers(struct fleet_http_request *req);
 /* An answer may take long to be read, a request may not take long to be sent. */
 void fleet_http_timeouts_answering(struct evhttp_connection *evcon, const struct timeval *timeout);
 
-/* http_server_conn.c: evhttp's connection, from its first byte to its end. */
+/* http_server_conn.c: evhttp's connection, from its beginning to its end. */
 typedef void fleet_http_closed(struct evhttp_connection *evcon, void *arg);
-void fleet_http_conn_watch(struct bufferevent *bev);
+void fleet_http_conn_watch(struct fleet_http_server *server, struct bufferevent *bev);
+/* At the server's end: those that were accepted a moment ago. */
+void fleet_http_conn_forget_newcomers(struct fleet_http_server *server);
 /* Who is told when the connection goes; NULL: nobody. */
 void fleet_http_conn_on_closed(struct evhttp_connection *evcon, fleet_http_closed *on_closed, void *arg);
 /* The connection is taken over: its time is not ours any more. */

@@ -17,6 +17,7 @@ struct ws_frames {
 	bool in_frame, in_message;
 	uint8_t opcode;     /* of the frame */
 	bool fin;           /* of the frame */
+	unsigned fragments; /* of the message, so far */
 	uint64_t offset;    /* in the frame */
 	uint64_t fed, done; /* bytes that wslay was given, bytes of whole frames: equal between frames */
 	struct fleet_buffer message; /* what has come of it */
@@ -97,10 +98,13 @@ static bool begin_frame(struct ws_frames *f, const struct wslay_frame_iocb *io, 
 	case WSLAY_CONTINUATION_FRAME:
 		if (!f->in_message)
 			return set_broken(f, 1002, "a continuation without a beginning", ret), false;
+		if (++f->fragments > FLEET_WS_FRAGMENTS_MAX)
+			return set_broken(f, 1008, "a message in more than 4096 fragments", ret), false;
 		break;
 	case WSLAY_TEXT_FRAME:
 		if (f->in_message)
 			return set_broken(f, 1002, "a message began inside another", ret), false;
+		f->fragments = 1;
 		break;
 	case WSLAY_BINARY_FRAME:
 		return set_broken(f, 1003, "only text messages are understood", ret), false;
@@ -123,7 +127,8 @@ static bool begin_frame(struct ws_frames *f, const struct wslay_frame_iocb *io, 
 		f->in_message = true;
 	return true;
 }
-_Static_assert(FLEET_MESSAGE_MAX == 1024 * 1024, "the sentence above names the bound");
+_Static_assert(FLEET_MESSAGE_MAX == 1024 * 1024 && FLEET_WS_FRAGMENTS_MAX == 4096,
+	"the sentences above name the bounds");
 
 static bool close_code_is_valid(int code)
 {

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import resource
 import socket
 import struct
 import sys
@@ -268,8 +269,10 @@ def test_frames_at_fault():
             equal(agent.closed and agent.closed[0], code, f"case {number}: {agent.closed}")
             agent.close()
         agent = Agent(console, "empty")
-        for _ in range(5000):
-            agent.frame(0 if _ else 1, b"", fin=False)
+        for number in range(4097):
+            agent.frame(0 if number else 1, b"", fin=False)
+        equal(agent.hear(), None, "a flood of fragments")
+        equal(agent.closed and agent.closed[0], 1008, f"a flood of fragments: {agent.closed}")
         agent.vanish()
         for _ in range(20):
             agent = Agent(console, "noise")
@@ -485,6 +488,64 @@ def test_a_crowd_of_strangers():
             return count >= 300 - 64
         wait_for("end of the crowd", gone, 10)
         Agent(console, "a1", key=AGENT_KEY).register()
+        for client in crowd:
+            client.close()
+
+
+def silent(console, address, count):
+    """Connections from an address of this machine's that say nothing."""
+    crowd = []
+    for _ in range(count):
+        s = socket.socket()
+        s.bind((address, 0))
+        s.connect(("127.0.0.1", console.port))
+        s.settimeout(0)
+        crowd.append(s)
+    return crowd
+
+
+def ended(crowd):
+    count = 0
+    for client in crowd:
+        try:
+            count += client.recv(1) == b""
+        except BlockingIOError:
+            pass
+        except ConnectionError:
+            count += 1
+    return count
+
+
+def test_one_address_does_not_take_every_connection():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with Console(KEYS) as console:
+            crowd = silent(console, "127.0.0.2", 1100)
+            wait_for("end of those too many", lambda: ended(crowd) == 1100 - 1024)
+            Agent(console, "a1", key=AGENT_KEY).register()
+            equal(console.ask("GET", "/api/agents", headers=OPERATOR).status, 200, "from elsewhere")
+            equal(ended(crowd), 1100 - 1024, "the others stay")
+            for client in crowd:
+                client.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_many_addresses_do_not_either():
+    """Past half of the descriptors there are, the oldest that says nothing makes room: an agent still comes in."""
+    with Console(KEYS) as console:
+        resource.prlimit(console.process.pid, resource.RLIMIT_NOFILE, (400, 400))
+        first = Agent(console, "a2", key="agent-key-a2-0123456789abcdef")
+        first.register()
+        crowd = [c for number in range(10) for c in silent(console, f"127.0.0.{number + 2}", 30)]
+        wait_for("end of the oldest", lambda: ended(crowd) == 300 - 200)
+        equal(ended(crowd[:100]), 100, "the oldest")
+        agent = Agent(console, "a1", key=AGENT_KEY)
+        agent.register()
+        first.say("heartbeat", seq=1)
+        wait_for("both agents", lambda: [a["isOnline"] for a in console.ask(
+            "GET", "/api/agents", headers=OPERATOR).json] == [True, True])
         for client in crowd:
             client.close()
 
