@@ -130,10 +130,11 @@ void api_keys_create(struct fleet_http_request *req, void *arg)
 	_cleanup_(api_key_unrefp) struct api_key *key = NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	enum role role = ROLE_VIEWER;
-	struct keys_by by = who_asks(req);
+	struct keys_by by;
 
-	if (!body)
+	if (!body) /* it was answered: gone */
 		return;
+	by = who_asks(req);
 	if (role_from_string(fleet_json_string(body, "role"), &role) < 0)
 		abort(); /* the table of fields has held it */
 	key = api_key_new(fleet_json_string(body, "name"), role);
@@ -150,11 +151,13 @@ void api_keys_rotate(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
 	struct json_object *body = fleet_http_json_body(req, rotate_fields);
-	struct keys_by by = who_asks(req);
+	struct keys_by by;
 
-	if (body)
-		keys_rotate(&console->keys, fleet_http_param(req, "key"),
-			fleet_json_int(body, "overlapSeconds", 0) * 1000, &by, on_changed, req);
+	if (!body)
+		return;
+	by = who_asks(req);
+	keys_rotate(&console->keys, fleet_http_param(req, "key"),
+		fleet_json_int(body, "overlapSeconds", 0) * 1000, &by, on_changed, req);
 }
 
 void api_keys_revoke(struct fleet_http_request *req, void *arg)

@@ -37,6 +37,8 @@ struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *
 	}
 	if (!wait_ms || key)
 		logins_failed(&auth->logins, peer, key, faults[state], now_ms);
+	else
+		logins_slowed(&auth->logins, peer, now_ms);
 	if (wait_ms) {
 		(void)snprintf(
 			seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000); /* fits */

@@ -61,7 +61,8 @@ static int read_config(struct work *w, struct fleet_error *err)
 	return r < 0 ? r : console_config_read(&w->config, text, len, path, err);
 }
 
-static int open_work(struct work *w, struct fleet_error *err)
+/* makes_dir: else a mistyped one is told. */
+static int open_work(struct work *w, bool makes_dir, struct fleet_error *err)
 {
 	_cleanup_(fleet_jws_key_freep) struct fleet_jws_key *key = NULL;
 	const char *dir;
@@ -72,6 +73,9 @@ static int open_work(struct work *w, struct fleet_error *err)
 	dir = w->options.data_dir  ? w->options.data_dir
 	      : w->config.data_dir ? w->config.data_dir
 				   : CONSOLE_DATA_DIR;
+	if (!makes_dir && access(dir, F_OK) < 0)
+		return fleet_error_errno(
+			err, -errno, "cannot open the data directory %s (fleet-console init makes it)", dir);
 	w->actor = data_dir_actor();
 	r = data_dir_become_owner(dir, err);
 	if (r < 0)
@@ -171,7 +175,7 @@ static int make_key(const struct options *o, struct api_key **ret, struct fleet_
 	add_list(limits, "agents", o->agents);
 	add_list(limits, "labels", o->labels);
 	add_list(limits, "actions", o->actions);
-	r = key_limits_parse(limits, "--", &key->limits, err);
+	r = key_limits_parse(limits, "limits", &key->limits, err);
 	if (r >= 0)
 		*ret = TAKE_PTR(key);
 	return r;
@@ -339,7 +343,7 @@ static int run_verb(int argc, char **argv, const struct verb *verb)
 		return EXIT_SUCCESS;
 	}
 	fleet_log_init("fleet-console", FLEET_LOG_WARN, FLEET_LOG_FORMAT_TEXT);
-	status = open_work(&w, &err) < 0 ? complain(&err, EXIT_FAILURE) : verb->run(&w);
+	status = open_work(&w, verb == &init_verb, &err) < 0 ? complain(&err, EXIT_FAILURE) : verb->run(&w);
 	close_work(&w);
 	return status;
 }

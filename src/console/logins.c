@@ -139,6 +139,12 @@ static void append(struct logins *logins, const char *address, const char *actor
 			on_appended, NULL);
 }
 
+static void leave_out(struct logins *logins, struct login_address *a)
+{
+	a->left_out++;
+	logins->left_out++;
+}
+
 /* As long as there are few in a minute they are written; the others are summed up. told: how many were. */
 static void tell(struct logins *logins, struct login_address *a, unsigned *told, const char *address,
 	const char *actor, char *takes_message)
@@ -147,8 +153,7 @@ static void tell(struct logins *logins, struct login_address *a, unsigned *told,
 
 	fleet_text_sanitize(message);
 	if (*told >= FLEET_REFUSALS_PER_MINUTE) {
-		a->left_out++;
-		logins->left_out++;
+		leave_out(logins, a);
 		return;
 	}
 	(*told)++;
@@ -200,14 +205,18 @@ void logins_failed(struct logins *logins, const char *address, const struct api_
 	count_failure(a, now_ms);
 	/* Of an unknown key the first of an address in a minute says it all. */
 	if (!key && a->told) {
-		a->left_out++;
-		logins->left_out++;
+		leave_out(logins, a);
 		return;
 	}
 	a->told = a->told || !key;
 	tell(logins, a, &logins->told_unknown, address, NULL,
 		key ? xasprintf("API key '%s' refused: it %s", key->name, why)
 		    : xasprintf("an unknown API key was refused"));
+}
+
+void logins_slowed(struct logins *logins, const char *address, int64_t now_ms)
+{
+	leave_out(logins, find_or_add(logins, address, now_ms));
 }
 
 void logins_refused(

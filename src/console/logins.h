@@ -37,6 +37,8 @@ bool logins_may_ask(struct logins *logins, const char *address, int64_t now_ms);
  * "is expired". */
 void logins_failed(struct logins *logins, const char *address, const struct api_key *key, const char *why,
 	int64_t now_ms);
+/* A key that was not even looked at, because the address waits: the minute's sum has it. */
+void logins_slowed(struct logins *logins, const char *address, int64_t now_ms);
 /* Somebody known who may not what he asked for: audited. */
 void logins_refused(
 	struct logins *logins, const char *address, const char *actor, const char *what, int64_t now_ms);

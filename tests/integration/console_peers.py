@@ -59,6 +59,7 @@ class Console:
 
     def key(self, name, role, *options):
         """Makes an API key, while the console does not run; the header that shows it."""
+        os.makedirs(self.data, exist_ok=True)
         done = subprocess.run([PROGRAM, "key", "create", name, "--role", role, "--data-dir", self.data, *options],
                               capture_output=True, text=True, timeout=DEADLINE, check=False)
         assert done.returncode == 0, f"key create: {done.stderr}"

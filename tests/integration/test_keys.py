@@ -121,6 +121,8 @@ def a_limited_key_reaches_what_it_names(lab):
 def the_console_has_its_directory_alone(lab):
     """While it runs, keys are not made behind its back; while it does not, they are, also for whoever lost the last one."""
     fleet = Fleet(lab)
+    done = fleet.run("key", "list")
+    check_equal((done.returncode, os.path.exists(fleet.data)), (1, False), f"a directory that is not there: {done.stderr}")
     admin = fleet.secret("init")
     console = fleet.console()
     for args in (("key", "list"), ("key", "create", "x", "--role", "admin"), ("init",)):

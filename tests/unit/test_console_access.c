@@ -888,6 +888,8 @@ static void test_guessing_is_slowed_and_does_not_fill_the_audit_log(void)
 	auth_flush(&w->console->auth);
 	CU_ASSERT_EQUAL(refusals_audited(w, admin), before + 2 + FLEET_REFUSALS_PER_MINUTE);
 	CU_ASSERT_PTR_NOT_NULL(strstr(w->body, "\"address\":\"127.0.0.1\""));
+	/* 99 unknown ones and that of somebody who had to wait, 80 refusals */
+	CU_ASSERT_PTR_NOT_NULL(strstr(w->body, "\"refusalsLeftOut\":180"));
 	world_free(w);
 }
 
