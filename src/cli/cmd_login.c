@@ -134,15 +134,17 @@ static int access_check(struct session *s)
 	return CLI_FAILED;
 }
 
-/* "as alice (operator)" of a console that tells; owned, NULL. */
+/* Tells the console that somebody logs in, for its audit log. " as alice (operator)" where it says who that
+ * is; owned, NULL. */
 static char *who_am_i(struct session *s)
 {
 	_cleanup_(fleet_http_response_done) struct fleet_http_response answer = {0};
-	_cleanup_json_ struct json_object *body = NULL;
+	_cleanup_json_ struct json_object *body = NULL, *said = json_object_new_object();
 	struct fleet_error err = FLEET_ERROR_INIT;
 	const char *name, *role;
 
-	if (!s->config.api_key || fleet_http_call(s->http, "GET", "/api/session", NULL, &answer, &err) < 0 ||
+	fleet_json_add_string(said, "key", s->config.api_key);
+	if (!s->config.api_key || fleet_http_call(s->http, "POST", "/api/session", said, &answer, &err) < 0 ||
 		answer.status != 200 ||
 		fleet_json_parse(answer.body, answer.body_len, answer.body_len, &body, NULL) < 0)
 		return NULL;

@@ -69,9 +69,9 @@ static void on_audited(int result, const struct fleet_error *err, void *arg)
 }
 
 static void audit(const struct auth *auth, const struct fleet_http_request *req, const struct api_key *key,
-	const char *what)
+	const char *face, const char *what)
 {
-	_cleanup_free_ char *actor = xasprintf("%s@dashboard", key->name);
+	_cleanup_free_ char *actor = xasprintf("%s@%s", key->name, face);
 	_cleanup_free_ char *message = xasprintf("%s %s", actor, what);
 
 	store_audit_append(auth->keys->store,
@@ -87,20 +87,23 @@ static void audit(const struct auth *auth, const struct fleet_http_request *req,
 void auth_log_in(struct auth *auth, struct fleet_http_request *req, const char *secret)
 {
 	_cleanup_(api_key_secret_freep) char *cookie = NULL, *before = auth_cookie(auth, req);
+	bool is_cli = str_equal(fleet_http_header(req, "X-Fleet-Client"), "cli");
 	struct api_key *key = auth->dev ? auth->dev : auth_check_secret(auth, req, secret);
 	int64_t now_ms = fleet_clock_wall_ms(), expires_ms;
 	struct json_object *body;
 
-	if (!key)
+	if (!key) /* it was answered: req is gone */
 		return;
 	body = describe(key, auth->dev != NULL);
-	if (!auth->dev) {
+	if (is_cli && !auth->dev) { /* it shows its key each time: a session would be nobody's */
+		audit(auth, req, key, "cli", "logged in");
+	} else if (!auth->dev) {
 		if (before)
 			(void)sessions_close(&auth->sessions, before); /* nothing, where it was none */
 		cookie = sessions_open(&auth->sessions, key, now_ms, &expires_ms);
 		set_cookie(auth, req, cookie, expires_ms - now_ms);
 		fleet_json_add_time(body, "expiresAt", expires_ms);
-		audit(auth, req, key, "logged in");
+		audit(auth, req, key, "dashboard", "logged in");
 		fleet_http_set_known(req);
 	}
 	fleet_http_reply_json(req, 200, body);
@@ -112,7 +115,7 @@ void auth_log_out(struct auth *auth, struct fleet_http_request *req)
 	struct json_object *body = json_object_new_object();
 
 	if (cookie && sessions_close(&auth->sessions, cookie))
-		audit(auth, req, auth_key(req), "logged out");
+		audit(auth, req, auth_key(req), "dashboard", "logged out");
 	set_cookie(auth, req, "", 0);
 	fleet_json_add_string(body, "status", "logged out");
 	fleet_http_reply_json(req, 200, body);

@@ -82,7 +82,7 @@ def from_the_first_key_to_the_last(lab):
     check(lab.ctl_ok("keys", "create", "ci", "--role", "viewer").strip() != last, "a fresh one")
     check_equal(fleet.get("/api/session", last).status, 401, "the old one stays revoked")
     audit = lab.ctl_ok("audit", "--category", "access", "--last", "100")
-    for said in ("API key 'admin' (admin) made by ", "API key 'ci' (operator, limited) made by admin@cli",
+    for said in ("API key 'admin' (admin) made by ", "admin@cli logged in", "API key 'ci' (operator, limited) made by admin@cli",
                  "API key 'ci' (operator, limited) rotated by admin@cli", "API key 'ci' (operator, limited) revoked by admin@cli",
                  "ci@api was refused: GET /api/keys", "API key 'ci' refused: it is revoked"):
         check_in(said, audit, "the audit log")

@@ -104,6 +104,26 @@ heartbeat_interval: 1s
         check_in(f"Logged in to {self.url}", out, "login")
 
 
+def a_login_stays_on_https(lab):
+    """The cookie of a dashboard's session is bound to https and to this very name; a plain one is none."""
+    fleet = Fleet(lab)
+    fleet.console()
+    connection = http.client.HTTPSConnection("localhost", lab.port, timeout=DEADLINE, context=fleet.trust)
+    connection.request("POST", "/api/session", body=json.dumps({"key": KEYS["operator"]}),
+                       headers={"Content-Type": "application/json", "Origin": fleet.url})
+    answer = connection.getresponse()
+    cookie = answer.getheader("Set-Cookie") or ""
+    check_equal(answer.status, 200, answer.read())
+    check(cookie.startswith("__Host-fleet-session=") and "; Secure" in cookie and "; Path=/" in cookie and "Domain" not in cookie, cookie)
+    pair = cookie.split(";")[0]
+    for sent, status in ((pair, 200), (pair.replace("__Host-", ""), 401)):
+        connection.request("GET", "/api/session", headers={"Cookie": sent})
+        answer = connection.getresponse()
+        answer.read()
+        check_equal(answer.status, status, sent)
+    connection.close()
+
+
 def release(version):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -362,6 +382,6 @@ def certificates_that_cannot_be_used(lab):
 
 
 if __name__ == "__main__":
-    harness.main([everything_works_over_tls, curl_is_served, versions, who_is_not_trusted_hears_nothing,
+    harness.main([everything_works_over_tls, a_login_stays_on_https, curl_is_served, versions, who_is_not_trusted_hears_nothing,
                   a_certificate_for_another_name, an_expired_certificate, authorities_that_are_not_there,
                   a_replaced_certificate, websockets_of_others, events_stream, certificates_that_cannot_be_used])

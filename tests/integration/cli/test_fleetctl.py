@@ -726,7 +726,7 @@ def login_keys():
         with open(cli.config, encoding="utf-8") as f:
             problems += differences(config=(json.load(f), {"consoleUrl": url, "apiKey": "sk-right"}))
         problems += differences(used=(cli.run(["agents", "list", "--json"]), (0, "[]\n", "")))
-        console.routes["GET /api/session"] = Answer(body={"name": "alice", "role": "operator", "limits": {"agents": ["a"]}})
+        console.routes["POST /api/session"] = Answer(body={"name": "alice", "role": "operator", "limits": {"agents": ["a"]}})
         problems += differences(given=(cli.run(["login", "--url", url, "--api-key", "sk-right"]), (
             0, "Logged in to %s (Fleet 0.1.0) as alice (operator, limited).\nSaved in %s.\n" % (url, cli.config), "")))
         return problems
