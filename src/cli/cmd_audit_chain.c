@@ -70,11 +70,9 @@ static int follow(struct json_object *event, void *arg)
 }
 
 /* A chain does not show that its end is gone; the agents were shown it. */
-static int tell_doubts(struct session *s)
+static int tell_doubts(struct json_object *doubts)
 {
-	_cleanup_json_ struct json_object *doubts = NULL;
-	int r = session_list(s, "/api/audit/doubts", NULL, 0, NULL, &doubts);
-	size_t count = r == CLI_OK ? json_object_array_length(doubts) : 0;
+	size_t count = json_object_array_length(doubts);
 
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *doubt = json_object_array_get_idx(doubts, i);
@@ -96,20 +94,24 @@ static int tell_doubts(struct session *s)
 		output_line(stderr, "  After a restore from a backup, say so: fleetctl audit accept-gap "
 				    "--reason TEXT. Else somebody "
 				    "has taken rows away");
-	return r != CLI_OK ? r : count > 0 ? CLI_FAILED : CLI_OK;
+	return count > 0 ? CLI_FAILED : CLI_OK;
 }
 
 int cmd_audit_verify(const struct cli_args *args)
 {
 	_cleanup_session_ struct session s = {0};
+	_cleanup_json_ struct json_object *doubts = NULL;
 	struct fleet_audit_link at = FLEET_AUDIT_CHAIN_START;
 	int r = session_open(&s);
 
 	(void)args;
+	/* First: a key that does not see all of the log is refused here, and finds no entries missing. */
+	if (r == CLI_OK)
+		r = session_list(&s, "/api/audit/doubts", NULL, 0, NULL, &doubts);
 	if (r == CLI_OK)
 		r = walk(&s, "/api/audit?order=oldest&limit=1000", NULL, follow, &at);
 	if (r == CLI_OK)
-		r = tell_doubts(&s);
+		r = tell_doubts(doubts);
 	if (r != CLI_OK)
 		return r;
 	if (at.seq == 0)

@@ -108,7 +108,8 @@ def a_limited_key_reaches_what_it_names(lab):
     for args, said in ((("apps", "restart", "db-1", "app-a"), "is limited to other agents than db-1"),
                        (("apps", "config", "web-1", "app-a", "--set", "a=1"), "is limited to other actions than push-config"),
                        (("apps", "config", "web-1", "app-a"), "is limited to other actions than read-config"),
-                       (("keys", "list"), "which may not do this")):
+                       (("keys", "list"), "which may not do this"),
+                       (("audit", "verify"), "is limited, and this is for keys that are not")):
         done = lab.ctl(*args)
         check_equal(done.returncode, 1, f"fleetctl {' '.join(args)}: {done.stdout}{done.stderr}")
         check_in(said, done.stderr, f"fleetctl {' '.join(args)}")
