@@ -136,6 +136,43 @@ def agent_and_host_killed_during_a_restart(lab):
     lab.running("agent-001", "app-a")
 
 
+def arguments(lab, command):
+    """The file in which the host keeps what a push sets, until it has ended."""
+    path = lab.path("agent-001/host/ledger.args", command["commandId"])
+    lab.until("the server has the command", lambda: os.path.exists(path))
+    return path
+
+
+def arguments_that_are_lost_end_their_command(lab):
+    """A push waits for a restart, and what it was to set goes; another one is cut off where it has written already."""
+    lab.console()
+    apps = [lab.simulated("app-a", start_delay="2s")]
+    agent = lab.agent("agent-001", apps=apps)
+    lab.running("agent-001", "app-a")
+    restart = lab.command("agent-001", "restart-app", appId="app-a")
+    waiting = lab.command("agent-001", "push-config", appId="app-a", settings={"LogLevel": "Debug"})
+    os.unlink(arguments(lab, waiting))
+    check_equal(lab.outcome(restart["commandId"])["state"], "succeeded", "the restart")
+    ended = lab.outcome(waiting["commandId"])
+    check_equal((ended["state"], ended["errorCode"]), ("failed", "internal"), f"the push: {ended}")
+    check("was lost on this server" in ended["message"] and "nothing was done" in ended["message"], ended["message"])
+    one_outcome(lab, waiting, "config")
+    begun = lab.command("agent-001", "push-config", appId="app-a", settings={"LogLevel": "Trace"})
+    path = arguments(lab, begun)
+    lab.until("the app is restarted with it", lambda: lab.api(f"/api/commands/{begun['commandId']}").get(
+        "progress", {}).get("step") in ("restart", "health"), every=0.02)
+    for pid in agent.children():
+        os.kill(pid, 9)
+    agent.kill()
+    os.unlink(path)
+    lab.agent("agent-001", apps=apps)
+    ended = lab.outcome(begun["commandId"], timeout=60)
+    one_outcome(lab, begun, "config")
+    check_equal(lab.read("apps/app-a.json"), harness.PLAIN_CONFIG if ended["state"] == "failed" else
+                harness.PLAIN_CONFIG.replace("Info", "Trace"), f"the file after {ended['state']}: {ended.get('message')}")
+    lab.running("agent-001", "app-a")
+
+
 def a_queued_command_waits_for_its_agent(lab):
     """202 while the agent is away, the console killed besides: it runs once when both are back."""
     console = lab.console()
@@ -185,6 +222,7 @@ if __name__ == "__main__":
         console_killed_again_and_again,
         agent_killed_during_a_restart,
         agent_and_host_killed_during_a_restart,
+        arguments_that_are_lost_end_their_command,
         a_queued_command_waits_for_its_agent,
         an_idempotency_key_makes_one_command,
         an_agent_that_hangs_is_offline,

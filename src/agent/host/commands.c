@@ -414,7 +414,17 @@ static int start_child(
 	return 0;
 }
 
-/* 0: runs, and ends in on_ended; otherwise it has its result, and is out of the queue. */
+/* What is kept of it; where its arguments are gone, its outline. 1: all of it, 0: the outline, and err says
+ * why. */
+static int read_back(
+	const struct host *h, const struct ledger_entry *e, struct json_object **ret, struct fleet_error *err)
+{
+	if (ledger_payload(h->ledger, e, ret, err) >= 0)
+		return 1;
+	return ledger_outline(h->ledger, e, ret, NULL) >= 0 ? 0 : -EBADMSG;
+}
+
+/* Either it runs, and ends in on_ended, or it has its result and is out of the queue. */
 static void start_one(struct host *h, const char *queued_id)
 {
 	const struct ledger_entry *e = ledger_find(h->ledger, queued_id);
@@ -422,16 +432,22 @@ static void start_one(struct host *h, const char *queued_id)
 	_cleanup_free_ char *id = xstrdup(queued_id); /* the queue's own goes with its item */
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int64_t expires_ms = 0;
-	int r = e ? ledger_payload(h->ledger, e, &payload, &err) : -ENOENT;
+	int r = e ? read_back(h, e, &payload, &err) : -ENOENT;
 
-	if (r < 0) {
+	if (r < 0) { /* the disk gives nothing back; the next start of this host tries again */
 		log_error("command %s cannot be taken up: %s", id, err.message);
 		queue_remove(&h->queue, id);
 		return;
 	}
-	if (e->state == LEDGER_ACCEPTED &&
-		fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires_ms) == 0 &&
-		expires_ms <= fleet_clock_wall_ms()) {
+	if (r == 0 && e->state == LEDGER_ACCEPTED) {
+		_cleanup_free_ char *why = xasprintf(
+			"what it was to do was lost on this server: %s; nothing was done", err.message);
+
+		queue_remove(&h->queue, id);
+		fail_command(h, payload, "internal", why);
+	} else if (e->state == LEDGER_ACCEPTED &&
+		   fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires_ms) == 0 &&
+		   expires_ms <= fleet_clock_wall_ms()) {
 		queue_remove(&h->queue, id);
 		fail_command(
 			h, payload, "expired", "expired while it waited on the server; nothing was done");
@@ -565,7 +581,7 @@ void commands_start(struct host *h)
 
 			if (e->is_event || e->state != (pass == 0 ? LEDGER_BEGUN : LEDGER_ACCEPTED))
 				continue;
-			if (ledger_payload(h->ledger, e, &payload, &err) < 0)
+			if (read_back(h, e, &payload, &err) < 0)
 				log_error("command %s cannot be taken up: %s", e->id, err.message);
 			else
 				enqueue(h, payload, false);

@@ -249,6 +249,9 @@ int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_er
 		if (r < 0)
 			return r;
 		fleet_json_add_bool(record, "aside", true);
+		/* whose end is told, should the file be lost */
+		fleet_json_add_string(record, "appId", fleet_json_string(payload, "appId"));
+		fleet_json_add_string(record, "action", fleet_json_string(payload, "action"));
 	} else { /* as a text: its nesting then counts for itself */
 		fleet_json_add_string(record, "payload", fleet_json_text(payload, NULL));
 	}
@@ -339,6 +342,26 @@ int ledger_payload(const struct ledger *l, const struct ledger_entry *e, struct 
 	if (!text)
 		return fleet_error_set(err, -EBADMSG, "the ledger has no arguments for command %s", e->id);
 	return fleet_json_parse(text, strlen(text), FLEET_MESSAGE_MAX, ret, err);
+}
+
+int ledger_outline(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
+	struct fleet_error *err)
+{
+	_cleanup_json_ struct json_object *record = NULL;
+	struct json_object *outline;
+	int r = ledger_read_at(l->fd, e->payload_at, &record, err);
+
+	if (r < 0)
+		return r;
+	if (!fleet_json_string(record, "appId") || !fleet_json_string(record, "action"))
+		return fleet_error_set(err, -EBADMSG, "the ledger does not say what command %s was", e->id);
+	outline = json_object_new_object();
+	fleet_json_add_string(outline, "commandId", e->id);
+	fleet_json_add_string(outline, "appId", fleet_json_string(record, "appId"));
+	fleet_json_add_string(outline, "action", fleet_json_string(record, "action"));
+	fleet_json_add(outline, "args", json_object_new_object());
+	*ret = outline;
+	return 0;
 }
 
 int ledger_outcome(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,

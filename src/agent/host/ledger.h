@@ -77,6 +77,10 @@ size_t ledger_open_commands(const struct ledger *l);
 /* Reading back; *ret owned. -ENOENT where there is no such record (any more). */
 int ledger_payload(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+/* Where the arguments lay aside and are gone: {commandId, appId, action, args: {}}, as much as telling its
+ * end takes, and undoing what was begun. */
+int ledger_outline(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 int ledger_outcome(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK; /* the result or event frame */
 /* {step, at, data} of the newest step, or of the newest that says what undoing takes. */
