@@ -136,6 +136,25 @@ def a_second_key_is_not_taken(lab):
         host.hello()
 
 
+def a_host_that_is_busy_says_so_once(lab):
+    """Whoever is refused so comes again every ten seconds; the audit log hears of it once until one is taken."""
+    key = Key()
+    host = ready_host(lab, key, stop_delay="12s")
+    for _ in range(1000):
+        host.command(key.sign(command(AGENT, "app-a")))
+    refused = [host.refusal(host.command(key.sign(command(AGENT, "app-a")))) for _ in range(3)]
+    check_equal({r["code"] for r in refused}, {"busy"}, "codes")
+    host.status("app-a")
+    told = [f for f in host.frames if f["type"] == "event" and "(busy)" in f["message"]]
+    check_equal(len(told), 1, f"events: {told}")
+    first = min((f for f in host.frames if f["type"] == "accepted"), key=lambda f: f["ts"])["commandId"]
+    check_equal(host.result(first, 60)["success"], True, "the first of them")
+    taken = command(AGENT, "app-a")
+    host.command(key.sign(taken))
+    host.wait("accepted", lambda f: f["type"] == "accepted" and f["commandId"] == taken["commandId"])
+    check_equal(host.refusal(host.command(key.sign(command(AGENT, "app-a"))))["code"], "busy", "full again")
+    host.wait("a second event", lambda f: f["type"] == "event" and "(busy)" in f["message"] and f not in told)
+
 
 def nothing_runs_before_a_key_is_known(lab):
     key = Key()
@@ -213,6 +232,7 @@ if __name__ == "__main__":
         forgeries_are_refused_and_do_nothing,
         a_second_copy_is_not_run_again,
         a_second_key_is_not_taken,
+        a_host_that_is_busy_says_so_once,
         nothing_runs_before_a_key_is_known,
         a_result_is_told_until_it_is_stored,
         frames_out_of_bounds,

@@ -481,14 +481,20 @@ static void refuse(struct host *h, uint64_t peer_id, struct json_object *command
 {
 	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_REFUSED);
 	const char *id = fleet_json_string(payload, "commandId");
+	bool busy = str_equal(code, verify_verdict_code(VERIFY_BUSY)), again = busy && h->busy_told;
 
-	log_warn("a command was refused (%s): %s", code, why);
 	fleet_json_add_string(frame, "refId", fleet_json_string(command, "id"));
 	if (id && fleet_uuid_is_valid(id))
 		fleet_json_add_string(frame, "commandId", id);
 	fleet_json_add_string(frame, "code", code);
 	fleet_json_add_string(frame, "message", why);
 	peers_send(h, peer_id, frame);
+	if (again) { /* who sent it tries again every few seconds: it is told once until one is taken */
+		log_debug("a command was refused (%s): %s", code, why);
+		return;
+	}
+	h->busy_told = h->busy_told || busy;
+	log_warn("a command was refused (%s): %s", code, why);
 	commands_event(h, "system", fleet_json_string(payload, "appId"), id, "a command was refused (%s): %s",
 		code, why);
 }
@@ -546,6 +552,7 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 	log_info("command %s accepted: %s of %s by %s", id, fleet_json_string(payload, "action"),
 		fleet_json_string(payload, "appId"), fleet_json_string(payload, "actor"));
 	FLEET_FAILPOINT("command.accepted");
+	h->busy_told = false;
 	send_accepted(h, peer_id, id);
 	enqueue(h, payload, false);
 	pump(h);

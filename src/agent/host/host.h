@@ -57,6 +57,7 @@ struct host {
 	struct event *listening;
 	size_t events_dropped;
 	char *foreign_kid; /* owned: of the keys last told to be foreign */
+	bool busy_told;    /* in the audit log, since the last command was taken */
 	bool stopping;
 };
 
