@@ -56,6 +56,21 @@ def a_url_that_answers_500_is_seen_everywhere(lab):
     check_equal(lab.running(AGENT, "app-a")["pid"], pid, "nobody restarted it for that")
 
 
+def one_no_alone_is_no_illness(lab):
+    """The next answer decides; two in a row are the app's."""
+    answers = []
+
+    def serve(asked, connection):
+        answers.append(500 if len(answers) == 3 else 200)
+        connection.sendall(head(answers[-1], "Content-Length: 0"))
+    source = Source(lab, serve)
+    start(lab, checked(lab, "app-a", f"url: '{source.url}/health'"))
+    since = becomes(lab, "app-a", "healthy")["healthSince"]
+    seen = lab.until("it was asked again after the no", lambda: len(answers) >= 6 and lab.app(AGENT, "app-a"))
+    check_equal(answers.count(500), 1, f"answers: {answers}")
+    check_equal((seen["health"], seen["healthSince"]), ("healthy", since), "after a single no")
+
+
 def a_port_that_closes_is_seen(lab):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
@@ -147,6 +162,7 @@ def a_version_command_is_not_root(lab):
 if __name__ == "__main__":
     harness.main([
         a_url_that_answers_500_is_seen_everywhere,
+        one_no_alone_is_no_illness,
         a_port_that_closes_is_seen,
         a_command_decides_and_is_not_root,
         a_command_that_hangs_or_is_not_there,

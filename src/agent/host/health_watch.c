@@ -8,6 +8,7 @@
 
 #define CHILDREN_MAX 16 /* commands at a time */
 #define AGAIN_MS     1000
+#define DOUBT_MS     5000 /* after the first no of what was well: so soon it is asked again */
 #define GRACE_MS     8000 /* past the check's own timeout, for the agent, and for systemd around a command */
 
 enum verdict { NOT_YET, WELL, UNWELL, NOT_ASKED };
@@ -19,6 +20,7 @@ struct watched {
 	char start[128]; /* which start of the service this is about; "" it does not run */
 	int64_t start_seen_ms;
 	enum verdict verdict;
+	bool doubted;   /* it was well, and the last answer was no */
 	char text[300]; /* why not well, or why not asked */
 
 	char probe_id[FLEET_UUID_LEN + 1]; /* of what the agent is asked; "" nothing */
@@ -67,7 +69,12 @@ static void decide(struct watched *a, enum verdict verdict, const char *text)
 		fleet_clock_monotonic_ms() - a->start_seen_ms < app->health.timeout_ms) {
 		verdict = NOT_YET; /* it may still be on its way up */
 		every_ms = AGAIN_MS;
+	} else if (verdict == UNWELL && a->verdict == WELL && !a->doubted) {
+		a->doubted = true; /* one lost packet, one slow answer: nobody is woken for that */
+		wait_ms(a, every_ms < DOUBT_MS ? every_ms : DOUBT_MS);
+		return;
 	}
+	a->doubted = false;
 	a->verdict = verdict;
 	(void)snprintf(a->text, sizeof(a->text), "%s", str_empty(text) ? "" : text);
 	fleet_text_sanitize(a->text);
@@ -235,6 +242,7 @@ static void begin(struct watched *a, const char *start)
 	(void)snprintf(a->start, sizeof(a->start), "%s", start);
 	a->start_seen_ms = fleet_clock_monotonic_ms();
 	a->verdict = NOT_YET;
+	a->doubted = false;
 	a->text[0] = '\0';
 	if (a->start[0])
 		wait_ms(a, 0);
