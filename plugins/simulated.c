@@ -77,6 +77,8 @@ static struct life live(const struct fleet_host *host, const struct sim_state *s
 	int64_t again = duration_option(host, "restart_after");
 	struct life life = {.state = FLEET_STATE_RUNNING, .since_ms = up, .message = ""};
 
+	if (s->at_ms > now) /* the clock was set back: what was asked for then is long done */
+		life.since_ms = up = now;
 	if (!s->wanted) {
 		life.state = now < up ? FLEET_STATE_STOPPING : FLEET_STATE_STOPPED;
 		life.since_ms = now < up ? s->at_ms : up;
@@ -153,11 +155,23 @@ static int32_t sim_status(
 	return 0;
 }
 
-/* Waits until `until`, or until time is up; -ETIMEDOUT then. */
-static int wait_until(const struct fleet_host *host, int64_t from, int64_t until, const char *what)
+static int64_t monotonic_ms(void)
 {
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until what was asked for at at_ms is done, whatever the clock does meanwhile, or until time is up;
+ * -ETIMEDOUT then. */
+static int wait_until(const struct fleet_host *host, int64_t at_ms, int64_t delay_ms, const char *what)
+{
+	int64_t age = sim_now_ms() - at_ms, from = monotonic_ms() - (age < 0 ? delay_ms : age);
+	int64_t until = from + delay_ms;
+
 	for (;;) {
-		int64_t now = sim_now_ms(), step = until - now, left = host->remaining_ms(host);
+		int64_t now = monotonic_ms(), step = until - now, left = host->remaining_ms(host);
 		struct timespec pause;
 		int r;
 
@@ -249,7 +263,7 @@ static int change(const struct fleet_host *host, bool wanted, struct fleet_drive
 		return r;
 	if (asked.at_ms + asked.delay_ms <= sim_now_ms() && asked.at_ms < began)
 		return 0; /* done long ago */
-	r = wait_until(host, asked.at_ms, asked.at_ms + asked.delay_ms, wanted ? "starting" : "stopping");
+	r = wait_until(host, asked.at_ms, asked.delay_ms, wanted ? "starting" : "stopping");
 	return finish(host, &asked, r, err);
 }
 

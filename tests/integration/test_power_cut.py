@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import harness
 from faults import World, read
@@ -85,6 +86,11 @@ class Cuts:
         done = run(harness.program("fleet-driver-host"), "--dev", "--agent-id", self.server.id, "--state-dir",
                    self.server.path("host"), "--recover-files")
         check_equal(done.returncode, 0, f"what runs at boot: {done.stderr}")
+        if os.path.exists(os.path.join(self.app.tree, "broken")):  # a service of such a release does not come up at boot either
+            folder = self.server.path("host", "drivers", self.app.id, "simulated")
+            os.makedirs(folder, 0o700)
+            with open(os.path.join(folder, "state"), "w", encoding="ascii") as f:
+                f.write(f"1 1 1 {time.time_ns() // 1000000} 0 1\n")
 
     def whole_at_boot(self, why, command):
         """Before any host runs, as the app's own start finds it: the version before or the new one, all of it."""
