@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import harness
-from faults import World
+from faults import World, read
 from harness import Skip, check, check_equal
 
 ALL = os.environ.get("FLEET_TEST_FAULTS") == "all"
@@ -206,6 +206,24 @@ def host_dies_where_a_file_system_cannot_exchange(lab):
     walk.end()
 
 
+def what_could_not_be_brought_back_is_kept(lab):
+    """The disk fails as the app's data are on their way back: no later operation throws them away, however many come."""
+    world = World(lab, {"agent-001": ["app-a"]}, points=True)
+    app = world.apps[0]
+    for kept in ("left", "left.2"):
+        with open(os.path.join(app.tree, "data/db"), "w", encoding="ascii") as f:
+            f.write(f"for {kept}")
+        world.arm("host", "moves.rename", "error:EIO@3")  # config and data went over; the first that is to return
+        failed = world.finish(world.update(app, broken=True))
+        check_equal(world.disarm(), ["moves.rename"], "what was hit")
+        check("Not rolled back" in (failed.get("message") or ""), f"{failed['state']}: {failed.get('message')}")
+        check_equal(world.finish(world.update(app))["state"], "succeeded", "the next update")
+        check_equal(read(app.beside(), kept, "data/db"), f"for {kept}", "the data that were not brought back")
+        os.makedirs(os.path.join(app.tree, "data"))
+        check_equal(world.finish(world.restart(app))["state"], "succeeded", "its start")
+    check_equal(sorted(os.listdir(app.beside())), ["left", "left.2", "previous", "previous.json"], "what lies beside the tree")
+
+
 def agent_and_console_die_at_each_place(lab):
     walk = Walk(lab)
     for label in ("update", "push", "restart") if ALL else ("update",):
@@ -247,6 +265,7 @@ if __name__ == "__main__":
         host_dies_while_one_file_is_updated,
         host_dies_again_while_it_takes_an_operation_up,
         host_dies_where_a_file_system_cannot_exchange,
+        what_could_not_be_brought_back_is_kept,
         agent_and_console_die_at_each_place,
         errors_of_the_disk_are_told_and_the_old_version_runs_on,
         errors_of_the_disk_under_one_file,

@@ -293,6 +293,17 @@ def what_goes_wrong_is_told_and_the_old_version_runs(lab):
     in_place(lab, "1.9.0")
 
 
+def what_a_crash_left_of_a_release_goes(lab):
+    """Where the host did not come to it, the next update does."""
+    web, _, _ = begin(lab)
+    beside = lab.path("srv/.app-a.fleet")
+    for name in ("new", "unpack"):
+        os.makedirs(os.path.join(beside, name, "data"))
+    os.chmod(beside, 0o700)
+    update(lab, "2.1.0", "--artifact", web.put("a", release("2.1.0")))
+    in_place(lab, "2.1.0")
+
+
 def registered_releases_need_no_url(lab):
     web, _, _ = begin(lab)
     data, more = release("2.1.0"), release("2.2.0", padding=2_500_000)
@@ -682,6 +693,7 @@ if __name__ == "__main__":
         every_kind_of_archive_is_taken,
         one_file_is_a_release,
         what_goes_wrong_is_told_and_the_old_version_runs,
+        what_a_crash_left_of_a_release_goes,
         registered_releases_need_no_url,
         parts_of_a_file_and_what_can_go_wrong_with_them,
         a_full_disk_is_told_before_the_file_comes,

@@ -154,6 +154,7 @@ void lab_assert_whole(const struct fixture *f, bool updated)
 	CU_ASSERT_FALSE(lab_exists(f, ".app.fleet/new"));
 	CU_ASSERT_FALSE(lab_exists(f, ".app.fleet/old"));
 	CU_ASSERT_FALSE(lab_exists(f, ".app.fleet/left"));
+	CU_ASSERT_FALSE(lab_exists(f, ".app.fleet/moving"));
 	CU_ASSERT_EQUAL(lab_exists(f, ".app.fleet/previous"), updated);
 	while (dir && (entry = readdir(dir)))
 		CU_ASSERT_EQUAL(entry->d_name[0], '.');

@@ -81,14 +81,18 @@ static int check_demands(struct update *u)
 	return 0;
 }
 
-/* What an earlier operation could not put in order is kept out of the way, never thrown away. */
+/* What an earlier operation left of a release goes; where some of the app's own may be in it, it is kept out
+ * of the way. */
 static int clear_room(struct update *u)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int r = tree_settle(&u->tree, &err);
 
 	if (r >= 0)
-		r = tree_keep(&u->tree, TREE_NEW, TREE_LEFT, &err);
+		r = tree_exists(&u->tree, TREE_MOVING) ? tree_set_aside(&u->tree, TREE_NEW, &err)
+						       : tree_remove(&u->tree, TREE_NEW, &err);
+	if (r >= 0)
+		tree_end_moving(&u->tree);
 	if (r >= 0)
 		r = tree_remove(&u->tree, TREE_UNPACK, &err);
 	if (r < 0)

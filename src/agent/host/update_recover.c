@@ -20,10 +20,13 @@ static void recover_staged(struct update *u, const char *step)
 	struct fleet_error err = FLEET_ERROR_INIT;
 
 	if (u->op->app->binary_path && tree_open(u->op->app->binary_path, -1, &u->tree, &err) >= 0) {
-		int r = u->back ? (tree_exists(&u->tree, TREE_PREVIOUS)
-						  ? 0
-						  : tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err))
-				: tree_remove(&u->tree, TREE_NEW, &err);
+		int r;
+
+		tree_end_moving(&u->tree);
+		r = u->back ? (tree_exists(&u->tree, TREE_PREVIOUS)
+					      ? 0
+					      : tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err))
+			    : tree_remove(&u->tree, TREE_NEW, &err);
 
 		if (r < 0)
 			log_warn("%s", err.message);
@@ -77,6 +80,7 @@ static void recover_swap(struct update *u, const char *step)
 	} else if (in_place) {
 		update_go_on(u); /* as if nothing had been: it starts, and is well or not */
 	} else if (never_stopped(u)) {
+		tree_end_moving(&u->tree);
 		r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
 			    : tree_remove(&u->tree, TREE_NEW, &err);
 		if (r < 0)

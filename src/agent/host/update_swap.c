@@ -19,9 +19,11 @@ static int begin(struct update *u, const char *step, struct json_object *takes_d
 static void drop_new(struct update *u)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
-			: tree_remove(&u->tree, TREE_NEW, &err);
+	int r;
 
+	tree_end_moving(&u->tree);
+	r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
+		    : tree_remove(&u->tree, TREE_NEW, &err);
 	if (r < 0)
 		log_warn("%s", err.message); /* the next update moves it out of the way */
 }
@@ -126,6 +128,7 @@ char *update_keep(struct update *u)
 	bool keep = u->op->app->keep_previous || u->back;
 	int r;
 
+	tree_end_moving(&u->tree);
 	if (!tree_exists(&u->tree, TREE_NEW)) {
 		if (u->op->app->keep_previous)
 			return NULL; /* it was all done before */
@@ -294,6 +297,11 @@ void update_swap(struct update *u)
 
 	if (r < 0) {
 		op_fail(u->op, op_driver_code(r, "service-failed"), "%s", err.message);
+		drop_new(u);
+		return;
+	}
+	if (u->moves.count > 0 && tree_begin_moving(&u->tree, &err) < 0) {
+		op_fail(u->op, "write-failed", "%s; nothing was changed", err.message);
 		drop_new(u);
 		return;
 	}

@@ -12,6 +12,7 @@
 
 #define MARKER_MAX 4096
 #define NOTE_NAME  "previous.json"
+#define LEFT_MAX   9
 
 void (*tree_step_hook)(const char *step);
 
@@ -301,7 +302,7 @@ int tree_settle(const struct tree *t, struct fleet_error *err)
 		return move(t, t->work_fd, TREE_OLD, t->parent_fd, t->name, err);
 	if (!tree_exists(t, TREE_NEW))
 		return move(t, t->work_fd, TREE_OLD, t->work_fd, TREE_NEW, err);
-	return tree_keep(t, TREE_OLD, TREE_LEFT, err); /* none of our states: nothing is thrown away */
+	return tree_set_aside(t, TREE_OLD, err); /* none of our states: nothing is thrown away */
 }
 
 int tree_remove(const struct tree *t, const char *in_work, struct fleet_error *err)
@@ -327,5 +328,42 @@ int tree_keep(const struct tree *t, const char *from, const char *to, struct fle
 	tree_at_step("keep");
 	if (FLEET_FAILS("tree.keep") || renameat(t->work_fd, from, t->work_fd, to) < 0)
 		return fleet_error_errno(err, -errno, "cannot keep '%s' beside %s", from, t->path);
+	return sync_both(t, err);
+}
+
+int tree_begin_moving(const struct tree *t, struct fleet_error *err)
+{
+	int r = 0;
+
+	if (FLEET_FAILS("tree.moving") || (mkdirat(t->work_fd, TREE_MOVING, 0700) < 0 && errno != EEXIST))
+		r = -errno;
+	else
+		r = beneath_sync(t->work_fd);
+	return r < 0 ? fleet_error_errno(err, r, "cannot note beside %s that it is to be moved", t->path) : 0;
+}
+
+void tree_end_moving(const struct tree *t)
+{
+	if (unlinkat(t->work_fd, TREE_MOVING, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		log_warn("cannot remove '" TREE_MOVING "' beside %s: %m", t->path);
+}
+
+int tree_set_aside(const struct tree *t, const char *in_work, struct fleet_error *err)
+{
+	char name[16] = TREE_LEFT;
+
+	if (!tree_exists(t, in_work))
+		return 0;
+	for (int i = 2; i <= LEFT_MAX && tree_exists(t, name); i++)
+		(void)snprintf(name, sizeof(name), TREE_LEFT ".%d", i); /* fits */
+	if (tree_exists(t, name))
+		return fleet_error_set(err, -ENFILE,
+			"what %d operations could not put in order lies in .%s.fleet beside %s (" TREE_LEFT
+			" to %s): take out what is still wanted, and remove them",
+			LEFT_MAX, t->name, t->path, name);
+	if (FLEET_FAILS("tree.aside") || renameat(t->work_fd, in_work, t->work_fd, name) < 0)
+		return fleet_error_errno(err, -errno, "cannot set '%s' beside %s aside", in_work, t->path);
+	log_warn("what an operation could not put in order lies in .%s.fleet/%s beside %s", t->name, name,
+		t->path);
 	return sync_both(t, err);
 }

@@ -5,7 +5,10 @@
  *   new        what is to take the app's place, whole and synced; after the exchange, what was there before
  *   old        for a moment, where the exchange is not one step (see tree_exchange)
  *   previous   the version before the one that runs, kept for a rollback; previous.json says which that is
- *   left       what an operation could neither use nor put back
+ *   moving     an empty directory: what is the app's own may be in `new`, from before the first of it moves
+ *              over until all of it is known to be in the app's place
+ *   left       what may hold some of that and could not be put back (left.2 and so on: one is never written
+ *              over). For a person to look at: nothing here removes it
  *
  * A directory is known by its marker (EXTRACT_MARKER), a file by its hash: tree_is_release. Every step of a
  * swap can be told from what lies where, so that recovery needs no more than the ledger's record of the plan.
@@ -21,6 +24,7 @@
 #define TREE_NEW      "new"
 #define TREE_OLD      "old"
 #define TREE_PREVIOUS "previous"
+#define TREE_MOVING   "moving"
 #define TREE_LEFT     "left"
 
 struct tree {
@@ -61,6 +65,11 @@ int tree_settle(const struct tree *t, struct fleet_error *err) FLEET_MUST_CHECK;
 int tree_keep(
 	const struct tree *t, const char *from, const char *to, struct fleet_error *err) FLEET_MUST_CHECK;
 int tree_remove(const struct tree *t, const char *in_work, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Makes `moving`, synced; and takes it away. */
+int tree_begin_moving(const struct tree *t, struct fleet_error *err) FLEET_MUST_CHECK;
+void tree_end_moving(const struct tree *t);
+/* To the first free name of `left`; 0 where it is not there. -ENFILE where all are taken. */
+int tree_set_aside(const struct tree *t, const char *in_work, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Removes the room itself if nothing is in it any more. */
 void tree_tidy(const struct tree *t);
 
