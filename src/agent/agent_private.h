@@ -36,7 +36,7 @@ struct agent {
 
 	bool link_started, register_sent, registered, greeted;
 	bool spool_renewed;       /* since this connection began */
-	int64_t register_sent_ms; /* wall clock */
+	int64_t register_sent_ms; /* monotonic */
 	bool clock_known;
 	int64_t clock_offset_ms;
 	int64_t lost_events; /* of our own, for want of room; told when there is some */

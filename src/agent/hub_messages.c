@@ -5,6 +5,8 @@
 #include "fleet/clock.h"
 #include "fleet/log.h"
 
+#define CLOCKS_DIFFER_MS 60000 /* past that a difference is worth a word */
+
 void agent_hub_error(struct agent *a, const char *code, const char *ref_id, const char *command_id,
 	const char *path, const char *message)
 {
@@ -21,23 +23,61 @@ void agent_hub_error(struct agent *a, const char *code, const char *ref_id, cons
 		log_debug("the console left before it heard: %s", message);
 }
 
+static bool is_off(const struct agent *a)
+{
+	return a->clock_known &&
+	       (a->clock_offset_ms > CLOCKS_DIFFER_MS || a->clock_offset_ms < -CLOCKS_DIFFER_MS);
+}
+
+/* offset: the console's clock minus ours. Told when it changes by more than clocks drift, not at every
+ * connection: the spool remembers it. */
+static void take_offset(struct agent *a, int64_t offset_ms)
+{
+	bool was_off = is_off(a);
+	int64_t change = offset_ms - (a->clock_known ? a->clock_offset_ms : 0);
+	char text[24], span[32];
+
+	a->clock_offset_ms = offset_ms;
+	a->clock_known = true;
+	(void)snprintf(text, sizeof(text), "%lld", (long long)offset_ms); /* fits */
+	if (spool_set_note(a->spool, "clockOffsetMs", text, NULL) < 0)
+		log_debug("the clock's offset could not be kept; it will be measured again");
+	fleet_duration_format(offset_ms < 0 ? -offset_ms : offset_ms, span, sizeof(span));
+	if (is_off(a) && (!was_off || change > CLOCKS_DIFFER_MS || change < -CLOCKS_DIFFER_MS)) {
+		log_warn("this server's clock is %s %s the console's%s", span,
+			offset_ms < 0 ? "ahead of" : "behind",
+			offset_ms < 0 ? ": commands may be refused as expired" : "");
+		agent_audit(a, NULL, "the clock of %s is %s %s the console's%s", a->config->agent_id, span,
+			offset_ms < 0 ? "ahead of" : "behind",
+			offset_ms < 0
+				? ": commands may be refused as expired until one of the two is set right"
+				: "");
+	} else if (was_off && offset_ms < CLOCKS_DIFFER_MS / 2 && offset_ms > -CLOCKS_DIFFER_MS / 2) {
+		log_info("this server's clock is the console's again");
+		agent_audit(a, NULL, "the clock of %s is the console's again", a->config->agent_id);
+	}
+}
+
 /* The half of the round trip is taken as the way of the console's answer. */
 static void measure_clock(struct agent *a, const char *server_time)
 {
-	int64_t server_ms, now = fleet_clock_wall_ms(), round_trip = now - a->register_sent_ms;
-	char text[24];
+	int64_t round_trip = fleet_clock_monotonic_ms() - a->register_sent_ms, server_ms;
 
-	if (fleet_timestamp_parse(server_time, &server_ms) < 0 || round_trip < 0 || round_trip > 60000)
+	if (fleet_timestamp_parse(server_time, &server_ms) >= 0 && round_trip <= CLOCKS_DIFFER_MS)
+		take_offset(a, server_ms + round_trip / 2 - fleet_clock_wall_ms());
+}
+
+/* Either clock may be set while the connection lasts: every message says when it was sent. */
+static void watch_clock(struct agent *a, const char *sent)
+{
+	int64_t sent_ms, offset_ms;
+
+	if (!a->clock_known || fleet_timestamp_parse(sent, &sent_ms) < 0)
 		return;
-	a->clock_offset_ms = server_ms + round_trip / 2 - now;
-	a->clock_known = true;
-	if (a->clock_offset_ms > 60000 || a->clock_offset_ms < -60000)
-		log_warn("this server's clock differs from the console's by %lld s; commands may be taken "
-			 "for expired",
-			(long long)(a->clock_offset_ms / 1000));
-	(void)snprintf(text, sizeof(text), "%lld", (long long)a->clock_offset_ms);
-	if (spool_set_note(a->spool, "clockOffsetMs", text, NULL) < 0)
-		log_debug("the clock's offset could not be kept; it will be measured again");
+	offset_ms = sent_ms - fleet_clock_wall_ms();
+	if (offset_ms - a->clock_offset_ms > CLOCKS_DIFFER_MS ||
+		offset_ms - a->clock_offset_ms < -CLOCKS_DIFFER_MS)
+		take_offset(a, offset_ms);
 }
 
 static const struct spool_head *read_head(struct json_object *message, struct spool_head *head)
@@ -245,5 +285,7 @@ void agent_hub_message(struct agent *a, const char *text, size_t len)
 			message ? fleet_json_string(message, "id") : NULL, NULL, path, err.message);
 		return;
 	}
+	if (a->registered)
+		watch_clock(a, fleet_json_string(message, "ts"));
 	handlers[type](a, message);
 }

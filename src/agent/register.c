@@ -95,7 +95,7 @@ void agent_register(struct agent *a)
 
 	if (!link_is_open(a->link))
 		return;
-	a->register_sent_ms = fleet_clock_wall_ms();
+	a->register_sent_ms = fleet_clock_monotonic_ms();
 	message = registration(a);
 	agent_fit(message);
 	r = link_send(a->link, message);

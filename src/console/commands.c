@@ -61,9 +61,14 @@ bool command_is_with_server(const struct command *command)
 static struct open_command *open_add(struct commands *commands, struct command *command)
 {
 	struct open_command *open = xcalloc(1, sizeof(*open));
+	int64_t left_ms = command->expires_ms - fleet_clock_wall_ms(), now = fleet_clock_monotonic_ms();
 
+	/* of one from before this start: the clock may have been set meanwhile */
+	if (left_ms > command->expires_ms - command->created_ms)
+		left_ms = command->expires_ms - command->created_ms;
 	open->command = command_ref(command);
-	open->heard_ms = command->created_ms;
+	open->heard_ms = now;
+	open->expires_ms = now + left_ms;
 	id_table_add(&commands->open, command->id, open);
 	return open;
 }
@@ -292,7 +297,7 @@ static void on_sent(int result, const struct fleet_error *err, void *arg)
 	if (result < 0) {
 		log_error("command %s stays queued: %s", open->command->id,
 			err ? err->message : strerror(-result));
-		open->retry_ms = fleet_clock_wall_ms() + COMMANDS_RETRY_MS;
+		open->retry_ms = fleet_clock_monotonic_ms() + COMMANDS_RETRY_MS;
 		return;
 	}
 	if (open->command->state != COMMAND_QUEUED)
@@ -368,7 +373,7 @@ static void on_finished(int result, const struct fleet_error *err, void *arg)
 			err ? err->message : strerror(-result));
 		if (open) {
 			open->busy = false;
-			open->retry_ms = fleet_clock_wall_ms() + COMMANDS_RETRY_MS;
+			open->retry_ms = fleet_clock_monotonic_ms() + COMMANDS_RETRY_MS;
 		}
 	} else if (open) {
 		apply_ending(open, ending);

@@ -82,6 +82,6 @@ int commands_result(struct commands *commands, const char *agent_id, struct json
 	commands_recorded *done, void *arg);
 
 /* Once a second: what expires, what has been silent too long, what is to be tried again. */
-void commands_tick(struct commands *commands, int64_t wall_ms);
+void commands_tick(struct commands *commands, int64_t monotonic_ms);
 
 #endif

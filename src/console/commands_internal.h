@@ -6,9 +6,12 @@
 struct open_command {
 	struct command *command; /* owned */
 	bool busy;               /* the store is being told something that decides its state */
-	int64_t heard_ms;        /* wall: the server's last word about it */
-	int64_t retry_ms;        /* wall: not to be tried again before */
-	char *put_off; /* owned: why the server did not take it for now; NULL since it is sent again */
+	/* monotonic: what is to last ten minutes lasts ten minutes, whatever becomes of the clock meanwhile
+	 */
+	int64_t heard_ms;   /* the server's last word about it, or the start of this console */
+	int64_t expires_ms; /* when its time is over */
+	int64_t retry_ms;   /* not to be tried again before */
+	char *put_off;      /* owned: why the server did not take it for now; NULL since it is sent again */
 };
 
 struct open_command *commands_find(const struct commands *commands, const char *id);

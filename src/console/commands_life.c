@@ -123,7 +123,7 @@ static void advance(struct commands *commands, struct open_command *open, enum c
 {
 	int64_t now = fleet_clock_wall_ms();
 
-	open->heard_ms = now;
+	open->heard_ms = fleet_clock_monotonic_ms();
 	if (command_state_is_final(open->command->state) || open->command->state >= state)
 		return;
 	open->command->state = state;
@@ -160,7 +160,7 @@ int commands_progress(struct commands *commands, const char *agent_id, struct js
 	command->progress_message = xstrdup(fleet_json_string(message, "message"));
 	command->progress_percent = (int)fleet_json_int(message, "percent", -1);
 	if (command->state == COMMAND_RUNNING) {
-		open->heard_ms = fleet_clock_wall_ms();
+		open->heard_ms = fleet_clock_monotonic_ms();
 		commands_publish(commands, command);
 	} else {
 		advance(commands, open, COMMAND_RUNNING);
@@ -232,7 +232,7 @@ int commands_refused(
 	if (str_equal(code, "busy")) {
 		free(open->put_off);
 		open->put_off = xstrdup(text);
-		open->retry_ms = fleet_clock_wall_ms() + COMMANDS_RETRY_MS;
+		open->retry_ms = fleet_clock_monotonic_ms() + COMMANDS_RETRY_MS;
 	}
 	if (!refusal_is_final(code))
 		return 0;
@@ -259,7 +259,7 @@ static bool contains(struct json_object *array, const char *text)
 void commands_agent_ready(
 	struct commands *commands, const char *agent_id, bool other_spool, struct json_object *running)
 {
-	int64_t now = fleet_clock_wall_ms();
+	int64_t now = fleet_clock_monotonic_ms();
 
 	for (size_t i = 0; i < commands->open.count; i++) {
 		struct open_command *open = commands->open.entries[i].value;
@@ -276,7 +276,7 @@ void commands_agent_ready(
 				"the agent came back without its spool, so a result may be lost", NULL, NULL);
 		} else if (command->state == COMMAND_QUEUED) {
 			commands_dispatch(commands, open);
-		} else if (command->state == COMMAND_SENT && now < command->expires_ms) {
+		} else if (command->state == COMMAND_SENT && now < open->expires_ms) {
 			commands_transmit(commands, command);
 		}
 	}
@@ -284,36 +284,35 @@ void commands_agent_ready(
 
 /* --- time -------------------------------------------------------------------------------------------- */
 
-static void tick_one(struct commands *commands, struct open_command *open, int64_t wall_ms)
+static void tick_one(struct commands *commands, struct open_command *open, int64_t now_ms)
 {
 	struct command *command = open->command;
-	int64_t last_ms = open->heard_ms > command->expires_ms ? open->heard_ms : command->expires_ms;
+	int64_t last_ms = open->heard_ms > open->expires_ms ? open->heard_ms : open->expires_ms;
 	_cleanup_free_ char *why = NULL;
 
-	/* a clock that was set back must not put the retry off */
-	if (open->busy || (wall_ms < open->retry_ms && open->retry_ms - wall_ms <= COMMANDS_RETRY_MS))
+	if (open->busy || now_ms < open->retry_ms)
 		return;
-	if (command->state == COMMAND_QUEUED && wall_ms >= command->expires_ms) {
+	if (command->state == COMMAND_QUEUED && now_ms >= open->expires_ms) {
 		why = xasprintf("%s was not connected before %s", command->agent_id,
 			fleet_timestamp_format(command->expires_ms).text);
 		commands_finish(commands, open, COMMAND_EXPIRED, NULL, why, NULL, NULL);
 	} else if (command->state == COMMAND_QUEUED) {
 		commands_dispatch(commands, open);
-	} else if (command->state == COMMAND_SENT && open->put_off && wall_ms >= command->expires_ms) {
+	} else if (command->state == COMMAND_SENT && open->put_off && now_ms >= open->expires_ms) {
 		why = xasprintf("%s did not take it before %s: %s", command->agent_id,
 			fleet_timestamp_format(command->expires_ms).text, open->put_off);
 		commands_finish(commands, open, COMMAND_EXPIRED, NULL, why, NULL, NULL);
 	} else if (command->state == COMMAND_SENT && open->put_off) {
 		free(TAKE_PTR(open->put_off));
 		commands_transmit(commands, command);
-	} else if (command_is_with_server(command) && wall_ms >= last_ms + COMMANDS_SILENCE_MS) {
+	} else if (command_is_with_server(command) && now_ms >= last_ms + COMMANDS_SILENCE_MS) {
 		why = xasprintf("%s was sent it, and has not said how it ended", command->agent_id);
 		commands_finish(commands, open, COMMAND_UNKNOWN, NULL, why, NULL, NULL);
 	}
 }
 
-void commands_tick(struct commands *commands, int64_t wall_ms)
+void commands_tick(struct commands *commands, int64_t now_ms)
 {
 	for (size_t i = 0; i < commands->open.count; i++)
-		tick_one(commands, commands->open.entries[i].value, wall_ms);
+		tick_one(commands, commands->open.entries[i].value, now_ms);
 }

@@ -37,7 +37,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	registry_tick(&console->registry, registry_now(), hub_missed, console->hub);
-	commands_tick(&console->commands, fleet_clock_wall_ms());
+	commands_tick(&console->commands, fleet_clock_monotonic_ms());
 	artifacts_tick(&console->artifacts);
 	snapshots_tick(console->snapshots, fleet_clock_wall_ms());
 	keys_tick(&console->keys);

@@ -20,7 +20,8 @@ void fleet_random(void *out, size_t len)
 }
 
 /* The time, and a 12-bit counter that orders what is made within one millisecond (RFC 9562, 6.2, method 1).
- * A clock that steps back does not lead the ids back: the last time stays until the clock has caught up. */
+ * A clock that steps back does not lead the ids back, however far: the last time stays until the clock has
+ * caught up, for what is asked first is to be done first. */
 static void next_tick(uint64_t *ret_ms, unsigned *ret_counter)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -29,7 +30,7 @@ static void next_tick(uint64_t *ret_ms, unsigned *ret_counter)
 	uint64_t now = (uint64_t)fleet_clock_wall_ms();
 
 	pthread_mutex_lock(&lock);
-	if (now > last_ms || last_ms - now > 60000) {
+	if (now > last_ms) {
 		last_ms = now;
 		fleet_random(&counter, sizeof(counter));
 		counter &= 0x7FF; /* the upper half is room to count */

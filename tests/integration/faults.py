@@ -10,12 +10,13 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tarfile
 import uuid
 
 import harness
-from harness import Failure, check, check_equal
+from harness import Failure, Skip, check, check_equal
 from network_peers import Source, head, whole
 
 ENDED = ("succeeded", "failed", "expired", "cancelled", "unknown")
@@ -58,7 +59,8 @@ class App:
     def yaml(self):
         place = (f"binary_path: {self.tree}/bin/program\n" if self.single else
                  f"binary_path: {self.tree}\nversion_file: {self.tree}/version\npreserve: [data]\n")
-        return self.server.world.lab.simulated(self.id, config=None, fail_start=os.path.join(self.tree, "broken"), extra=(
+        options = {"fail_start": os.path.join(self.tree, "broken"), **self.server.world.options}
+        return self.server.world.lab.simulated(self.id, config=None, **options, extra=(
             f"{place}config_path: {self.tree}/app.json\n"
             f"health_check: {{settle: 50ms, timeout: 2s, url: '{self.server.world.source.url}/health/"
             f"{self.server.id}/{self.id}'}}"))
@@ -154,12 +156,82 @@ class Server:
                            self.world.console_url()], wait=False))
 
 
-class World:
-    """points: of programs with failpoints, see include/fleet/failpoint.h. disk: a directory within the lab's."""
+# Stands before libc's: the wall clock is off by as many seconds as FLEET_TEST_CLOCK's file says just now.
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static const volatile long long none, *off = &none;
+__attribute__((constructor)) static void begin(void) {
+    int fd = getenv("FLEET_TEST_CLOCK") ? open(getenv("FLEET_TEST_CLOCK"), O_RDONLY | O_CLOEXEC) : -1;
+    void *page = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    if (page != MAP_FAILED) off = page;
+}
+int clock_gettime(clockid_t id, struct timespec *t) {
+    int r = (int)syscall(SYS_clock_gettime, id, t);
+    if (r == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) t->tv_sec += *off;
+    return r;
+}
+int gettimeofday(struct timeval *t, void *zone) {
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    t->tv_sec = now.tv_sec;
+    t->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+time_t time(time_t *ret) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (ret) *ret = now.tv_sec;
+    return now.tv_sec;
+}
+"""
 
-    def __init__(self, lab, servers, points=False, console_url=None, disk="."):
+
+class Clocks:
+    """The wall clocks of console, agents and hosts, each to be set by itself while they run."""
+
+    def __init__(self, lab):
+        source, self.library = lab.write("clock.c", CLOCK), lab.path("clock.so")
+        if not shutil.which("cc") or subprocess.run(["cc", "-shared", "-fPIC", "-o", self.library, source],
+                                                    capture_output=True, check=False).returncode != 0:
+            raise Skip("needs a compiler, to stand between the programs and their clock")
+        self.lab, self.files = lab, {kind: lab.path(f"{kind}.clock") for kind in ("console", "agent", "host")}
+        for kind in self.files:
+            with open(self.files[kind], "wb") as f:
+                f.write(bytes(4096))
+
+    def set(self, kind, hours):
+        with open(self.files[kind], "r+b", buffering=0) as f:
+            f.write(struct.pack("=q", int(hours * 3600)))
+
+    @contextlib.contextmanager
+    def around(self, kind):
+        """Whoever is started within has that clock."""
+        self.lab.env.update(LD_PRELOAD=self.library, FLEET_TEST_CLOCK=self.files[kind])
+        before = self.lab.env.get("ASAN_OPTIONS", "")
+        self.lab.env["ASAN_OPTIONS"] = before + ":verify_asan_link_order=0"
+        yield
+        for name in ("LD_PRELOAD", "FLEET_TEST_CLOCK"):
+            del self.lab.env[name]
+        self.lab.env["ASAN_OPTIONS"] = before
+
+
+class World:
+    """points: of programs with failpoints, see include/fleet/failpoint.h. disk: a directory within the lab's. clocks: a
+    Clocks. options: of the apps' simulated services."""
+
+    def __init__(self, lab, servers, points=False, console_url=None, disk=".", clocks=None, console_args=(), options=None):
+        self.clocks, self.console_args, self.options = clocks, console_args, options or {}
         self.lab, self.deaths, self.commands = lab, {"console": 0, "agent": 0, "host": 0}, []
         self._console_url, self.disk, self.later = console_url, disk, None
+        self.away = None  # a process that is not to be started again for now
         self.points = {kind: lab.path("points", kind) for kind in self.deaths} if points else {}
         for folder in self.points.values():
             os.makedirs(folder)
@@ -195,12 +267,13 @@ class World:
     def spawn(self, kind, start):
         if self.points:
             self.lab.env["FLEET_FAILPOINTS_DIR"] = self.points[kind]
-        process = start()
+        with self.clocks.around(kind) if self.clocks else contextlib.nullcontext():
+            process = start()
         process.kind = kind
         return process
 
     def start_console(self):
-        self.console = self.spawn("console", lambda: self.lab.console(wait=False))
+        self.console = self.spawn("console", lambda: self.lab.console(*self.console_args, wait=False))
 
     def processes(self):
         """(process, how to start it again)"""
@@ -212,7 +285,7 @@ class World:
     def revive(self):
         """Starts again whatever died."""
         for process, start in list(self.processes()):
-            if process.ended() is None:
+            if process.ended() is None or process is self.away:
                 continue
             if process.ended() != -9 and not process.expected_end:
                 raise Failure(f"{process.label} ended by itself with {process.ended()}: {process.log()[-800:]}")

@@ -448,9 +448,12 @@ static void start_one(struct host *h, const char *queued_id)
 	} else if (e->state == LEDGER_ACCEPTED &&
 		   fleet_timestamp_parse(fleet_json_string(payload, "expiresAt"), &expires_ms) == 0 &&
 		   expires_ms <= fleet_clock_wall_ms()) {
+		_cleanup_free_ char *why = xasprintf(
+			"expired at %s while it waited on the server, whose clock says %s; nothing was done",
+			fleet_timestamp_format(expires_ms).text, fleet_timestamp_now().text);
+
 		queue_remove(&h->queue, id);
-		fail_command(
-			h, payload, "expired", "expired while it waited on the server; nothing was done");
+		fail_command(h, payload, "expired", why);
 	} else if (e->recoveries >= HOST_RECOVERIES_MAX ||
 		   e->recoveries + e->recoveries_before >= HOST_RECOVERIES_ALL_MAX) {
 		queue_remove(&h->queue, id);

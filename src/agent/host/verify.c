@@ -83,7 +83,7 @@ enum verify_verdict verify_command(const struct keys *keys, const struct ledger 
 	if (issued_ms <= ledger_floor_ms(ledger)) {
 		(void)fleet_error_set(err, -ESTALE,
 			"the command was issued at %s, before the newest that this server has forgotten: it "
-			"may have been done",
+			"may have been done, or the console's clock was set back",
 			fleet_timestamp_format(issued_ms).text);
 		return VERIFY_TOO_OLD;
 	}
