@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A link between agent and console that is cut, slow, half open and spoken over twice, and disks that are full, at the
+"""A link between agent and console that is cut, slow, half open, says things twice and is doubled, and disks that are full, at the
 agent, the driver host, the app and the console: what was asked ends once, what was told is stored once, an operator reads
 what is wrong, and when it is over all goes on by itself."""
 import contextlib
@@ -19,15 +19,21 @@ CUTS = int(os.environ.get("FLEET_TEST_CUTS") or 4)  # each in a row makes the ag
 
 
 class Link:
-    """Bytes between the agent and the console, and what may become of them."""
+    """Bytes between the agent and the console, and what may become of them. delay: of each piece, in seconds. stutter: how likely
+    a piece is to arrive twice. double: a second connection gets what the agent says, opened "before" or "after" its own. tapes:
+    what the agent said, a connection each."""
 
     def __init__(self, lab):
         self.lab, self.pairs, self.lock = lab, [], threading.Lock()
-        self.delay, self.refuse, self.made, self.over = 0.0, False, 0, False
+        self.delay, self.stutter, self.double, self.tapes = 0.0, 0.0, None, []
+        self.refuse, self.made, self.over, self.repeated, self.doubled = False, 0, False, 0, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
         lab.later.append(self.close)
+
+    def _far(self):
+        return socket.create_connection(("127.0.0.1", self.lab.port), timeout=10)
 
     def _listen(self):
         with contextlib.suppress(OSError):
@@ -36,14 +42,26 @@ class Link:
                 if self.refuse:
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self.lab.port), timeout=10)
+                copy = self._copy(near) if self.double == "before" else None
+                far = self._far()
+                copy = self._copy(near) if self.double == "after" else copy
                 self.made += 1
+                self.tapes.append(bytearray())
                 with self.lock:
                     self.pairs.append((near, far))
-                for a, b in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(a, b, near), daemon=True).start()
+                for a, b, tape, to_copy in ((near, far, self.tapes[-1], copy), (far, near, bytearray(), None)):
+                    threading.Thread(target=self._carry, args=(a, b, near, tape, to_copy), daemon=True).start()
 
-    def _carry(self, source, sink, near):
+    def _copy(self, near):
+        """A connection of its own, whose answers nobody hears; over when the agent's is."""
+        copy = self._far()
+        with self.lock:
+            self.pairs.append((near, copy))
+        self.doubled += 1
+        threading.Thread(target=drain, args=(copy,), daemon=True).start()
+        return copy
+
+    def _carry(self, source, sink, near, tape, copy):
         with contextlib.suppress(OSError, ValueError):
             while True:
                 data = source.recv(random.choice((1, 7, 65536)) if self.delay else 65536)
@@ -54,10 +72,28 @@ class Link:
                     if self.over:
                         return
                     time.sleep(0.05)
+                if copy:
+                    with contextlib.suppress(OSError):
+                        copy.sendall(data)
                 sink.sendall(data)
-        for s in (source, sink):
-            with contextlib.suppress(OSError):
+                if b"\r\n\r\n" in tape and random.random() < self.stutter:  # once the handshake is over
+                    self.repeated += 1
+                    sink.sendall(data)
+                tape += data
+        for s in (source, sink, copy):
+            with contextlib.suppress(OSError, AttributeError):
                 s.shutdown(socket.SHUT_RDWR)
+
+    def play(self, tape):
+        """All that the agent said once, in a connection that hears nothing of what is said there; and the first answer to it."""
+        far = self._far()
+        with self.lock:
+            self.pairs.append((far, far))
+        with contextlib.suppress(OSError):
+            far.sendall(tape)
+        answer = far.recv(65536)
+        threading.Thread(target=drain, args=(far,), daemon=True).start()
+        return answer.split(b"\r\n")[0].decode()
 
     silent = frozenset()
 
@@ -79,6 +115,12 @@ class Link:
         self.over = True
         self.cut()
         self.listener.close()
+
+
+def drain(connection):
+    with contextlib.suppress(OSError):
+        while connection.recv(65536):
+            pass
 
 
 def start(lab, apps=("app-a", "app-b")):
@@ -134,16 +176,82 @@ def a_link_that_is_slow(lab):
 
 
 def a_link_that_is_half_open(lab):
-    """The console calls the agent offline, the agent comes back by itself, and the old connection's words do not count twice."""
+    """The agent comes back by itself, and the old connection's words do not count twice; nor when somebody else says them again
+    meanwhile, whom the console takes for the agent then, since the agent does not answer."""
     link, world = start(lab)
     command = world.update(world.apps[0])
     lab.until("the server has it", lambda: lab.api(f"/api/commands/{command['commandId']}")["state"] in ("accepted", "running", "succeeded"))
     link.half_open()
+    tape = bytes(link.tapes[-1])
+    check_in("101", link.play(tape), "the answer to him")
     other = world.push(world.apps[1])
     made = link.made
     world.until("the agent connects anew", lambda: link.made > made, 90)
     link.silent = frozenset()  # what was under way arrives after all, late
     ends(world, [command, other], ("succeeded",))
+
+
+def a_link_that_says_things_twice(lab):
+    """Whole messages, both ways, and parts of some, after which nothing can be made of what follows."""
+    random.seed(seeded().random())
+    link, world = start(lab)
+    link.stutter = 0.3
+    link.cut()
+    for _ in range(CUTS):
+        for command in [world.restart(world.apps[0]), world.push(world.apps[0]), world.update(world.apps[1])]:
+            world.finish(command)
+            command["finished"] = True
+    made, link.delay, link.stutter = link.made, 0.002, 0.05
+    command = world.push(world.apps[1])
+    lab.until("a part of a message that came twice ends the connection", lambda: link.made > made)
+    link.delay = link.stutter = 0.0
+    world.finish(command)
+    command["finished"] = True
+    total, numbered = ends(world, world.commands, ("succeeded",))
+    print(f"# {link.repeated} pieces came twice, {link.made} connections; {total} audit events, {numbered} numbered by the agent")
+    check(link.repeated > 3, "hardly anything came twice")
+
+
+def connections_that_are_doubled(lab):
+    """What the agent says arrives over two connections; the console's words over either may be lost."""
+    link, world = start(lab)
+    for link.double in ("after", "before"):
+        commands = [world.update(world.apps[0]), world.push(world.apps[1])]
+        link.cut()
+        for command in commands:
+            world.finish(command)
+            command["finished"] = True
+        command = world.restart(world.apps[0])
+        world.finish(command)
+        command["finished"] = True
+    total, numbered = ends(world, world.commands, ("succeeded",))
+    print(f"# {link.doubled} connections were doubled; {total} audit events, {numbered} numbered by the agent")
+    check(link.doubled >= 2, "no connection was doubled")
+
+
+def an_old_connection_that_comes_again(lab):
+    """All that an agent said once is said again by somebody who hears nothing: while the agent is there, and while it is away.
+    Whatever he is sent meanwhile reaches the agent later."""
+    link, world = start(lab)
+    one, two = world.apps
+    for command in [world.update(one), world.push(two), world.restart(one)]:
+        world.finish(command)
+    world.drained()
+    tape = bytes(link.tapes[-1])
+    check_in("409", link.play(tape), "while the agent is there")
+    world.away = world.servers[0].agent
+    world.away.stop()
+    lab.until("the console sees it go", lambda: not lab.api("/api/agents/agent-001")["isOnline"])
+    check_in("101", link.play(tape), "while the agent is away")
+    lab.until("the console takes it for the agent", lambda: lab.api("/api/agents/agent-001")["isOnline"])
+    command = world.update(two)
+    lab.until("it is sent to him", lambda: lab.api(f"/api/commands/{command['commandId']}")["state"] == "sent")
+    world.servers[0].start_agent()
+    check_equal(world.finish(command)["state"], "succeeded", "what he was sent")
+    for command in world.commands:
+        command["finished"] = True
+    total, numbered = ends(world, world.commands, ("succeeded",))
+    print(f"# {len(tape)} bytes were said again; {total} audit events, {numbered} numbered by the agent")
 
 
 def an_agent_that_is_there_twice(lab):
@@ -249,6 +357,9 @@ if __name__ == "__main__":
         a_link_that_is_away_for_a_whole_update,
         a_link_that_is_slow,
         a_link_that_is_half_open,
+        a_link_that_says_things_twice,
+        connections_that_are_doubled,
+        an_old_connection_that_comes_again,
         an_agent_that_is_there_twice,
         a_full_disk_at_the_console,
         a_full_disk_at_the_agent,
