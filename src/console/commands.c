@@ -427,6 +427,7 @@ void commands_finish(struct commands *commands, struct open_command *open, enum 
 			.source_address = command->source_address,
 			.message = message,
 			.details = details,
+			.in_order = result != NULL, /* the server's word, not our own conclusion */
 		},
 		on_finished, ending);
 }

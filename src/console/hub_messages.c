@@ -254,6 +254,8 @@ static void handle_register(struct hub_link *link, struct json_object *message)
 	if (!again || registration.other_version)
 		audit_registration(link, &registration, message);
 	check_witness(link, fleet_json_object(message, "auditHead"));
+	if (!again) /* else it says nothing anew */
+		store_agent_returns(options->store, link->agent_id);
 	welcome = xcalloc(1, sizeof(*welcome));
 	welcome->link = hub_link_ref(link);
 	welcome->running = json_object_get(fleet_json_array(message, "running"));
@@ -285,8 +287,9 @@ static void on_audit_kept(int result, const struct fleet_error *err, void *arg)
 		schedule_ack(link);
 		return;
 	}
-	log_error("an audit event of %s could not be kept: %s", link->agent_id,
-		err ? err->message : strerror(-result));
+	if (!link->behind) /* once: what comes behind it is refused for it alone */
+		log_error("an audit event of %s could not be kept: %s", link->agent_id,
+			err ? err->message : strerror(-result));
 	store_failed(link);
 }
 
@@ -332,6 +335,7 @@ static void handle_audit_event(struct hub_link *link, struct json_object *messag
 			.details = details,
 			.spool_id = link->spool_id,
 			.spool_seq = fleet_json_int(message, "seq", 0),
+			.in_order = true,
 		},
 		on_audit_kept, hub_link_ref(link));
 }

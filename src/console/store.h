@@ -36,6 +36,7 @@ struct audit_event {          /* borrowed texts; NULL is absent */
 	struct json_object *details; /* borrowed; may be NULL */
 	const char *spool_id; /* of an agent's own event: with spool_seq the key that makes it count once */
 	int64_t spool_seq;
+	bool in_order; /* agent_id said it: not kept behind anything of his that could not be (-ECANCELED) */
 };
 /* head: of the chain as it is now committed; borrowed. Read on the loop, never waits. */
 const struct store_head *store_audit_head(const struct store *store);
@@ -46,6 +47,9 @@ void store_on_audit(struct store *store, void (*appended)(struct json_object *ev
 /* Appends. An event that is there already (event_id, or spool_id and spool_seq) is 0 and appends nothing.
  * done may be NULL. */
 void store_audit_append(struct store *store, const struct audit_event *event, store_done *done, void *arg);
+/* The agent begins anew, and will say all again that is not acked: what he says after the answer to a
+ * store_spool_seq that is asked behind this is kept again. */
+void store_agent_returns(struct store *store, const char *agent_id);
 /* Highest spool_seq held without a gap below it, for a spool; told with the head at that time. */
 void store_spool_seq(struct store *store, const char *agent_id, const char *spool_id,
 	void (*done)(int result, int64_t seq, void *arg), void *arg);

@@ -306,6 +306,7 @@ void store_audit_append(struct store *store, const struct audit_event *event, st
 	struct append *a = store_request_new(&kind);
 
 	store_audit_copy(&a->event, event);
+	a->request.agent_id = event->in_order ? xstrdup(event->agent_id) : NULL;
 	a->done = done;
 	a->arg = arg;
 	store_submit(store, a);

@@ -321,6 +321,7 @@ void store_command_finish(struct store *store, const char *command_id, enum comm
 	c->started_ms = started_ms;
 	c->finished_ms = finished_ms ? finished_ms : fleet_clock_wall_ms();
 	store_audit_copy(&c->event, outcome);
+	c->request.agent_id = outcome && outcome->in_order ? xstrdup(outcome->agent_id) : NULL;
 	c->done = done;
 	c->arg = arg;
 	store_submit(store, c);

@@ -7,6 +7,7 @@
 #ifndef CONSOLE_STORE_INTERNAL_H
 #define CONSOLE_STORE_INTERNAL_H
 #include <pthread.h>
+#include "console/id_table.h"
 #include "console/store.h"
 #include "fleet/db.h"
 
@@ -30,6 +31,7 @@ struct store_request {
 	struct fleet_error error;
 	struct json_object *appended; /* owned: the audit event that it appended, for store_on_audit */
 	struct store_head head;       /* after the batch */
+	char *agent_id;               /* owned: whose word it is, where order counts; see store_order.c */
 	bool synchronous;             /* the caller waits for `finished` and frees it */
 	bool finished;
 };
@@ -42,6 +44,7 @@ struct store {
 	struct fleet_db *db;    /* the thread's */
 	struct store_head head; /* the thread's */
 	int64_t opened_seq;     /* the log's end when it was opened */
+	struct id_table behind; /* the thread's: agents of whom something could not be kept; owned texts */
 	bool scrub_due; /* the thread's: values that were forgotten still lie in the log beside the file */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -63,6 +66,12 @@ void store_submit(struct store *store, void *takes_request);
 /* Runs it on the thread and waits; the caller frees it with store_request_free. */
 void store_run_and_wait(struct store *store, void *request);
 void store_request_free(struct store_request *request);
+
+/* --- order, on the thread (store_order.c) --- */
+
+bool store_order_is_broken(const struct store *store, const struct store_request *request);
+void store_order_break(struct store *store, const struct store_request *request);
+void store_order_done(struct store *store);
 
 /* --- audit, for the requests that append along with something else --- */
 

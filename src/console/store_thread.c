@@ -28,6 +28,7 @@ void store_request_free(struct store_request *request)
 	if (request->kind->done)
 		request->kind->done(request);
 	json_object_put(request->appended);
+	free(request->agent_id);
 	free(request);
 }
 
@@ -140,6 +141,11 @@ static bool run_one(struct store *store, struct store_request *request)
 	struct fleet_error ignored = FLEET_ERROR_INIT;
 	int r;
 
+	if (store_order_is_broken(store, request)) {
+		request->result = fleet_error_set(&request->error, -ECANCELED,
+			"what %s said before it could not be kept", request->agent_id);
+		return true;
+	}
 	r = fleet_db_exec(store->db, "SAVEPOINT request", &request->error);
 	if (r >= 0)
 		r = FLEET_FAILS("store.request")
@@ -151,6 +157,8 @@ static bool run_one(struct store *store, struct store_request *request)
 	if (r >= 0)
 		return true;
 	request->result = r;
+	if (r != -EALREADY) /* it is kept, from before */
+		store_order_break(store, request);
 	store->head = before;
 	json_object_put(TAKE_PTR(request->appended));
 	return fleet_db_in_transaction(store->db) &&
@@ -165,6 +173,7 @@ static void fail_batch(struct store *store, struct store_request *batch, const s
 		if (!r->kind->writes)
 			continue;
 		json_object_put(TAKE_PTR(r->appended));
+		store_order_break(store, r);
 		r->error = *why;
 		r->result = why->code;
 	}
@@ -331,6 +340,7 @@ static void store_free(struct store *store)
 	if (store->wakeup_fd >= 0)
 		(void)close(store->wakeup_fd); /* a counter in memory */
 	fleet_db_close(store->db);
+	store_order_done(store);
 	if (store->lock_fd >= 0)
 		(void)close(store->lock_fd); /* lets the directory go */
 	pthread_cond_destroy(&store->changed);

@@ -6,10 +6,14 @@ import contextlib
 import os
 import random
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
+import types
+import uuid
 
+import console_peers
 import harness
 from faults import World, seeded
 from harness import Skip, check, check_equal, check_in
@@ -266,13 +270,14 @@ def an_agent_that_is_there_twice(lab):
 
 
 @contextlib.contextmanager
-def full(lab, folder):
-    """A file system that has no room left; until the end of the block."""
+def full(lab, folder, leave=0):
+    """A file system that has no more room left than that; until the end of the block."""
     stuffing = os.path.join(folder, "stuffing")
     with open(stuffing, "wb", buffering=0) as f:
         with contextlib.suppress(OSError):
             while True:
                 f.write(b"x" * 4096)
+        f.truncate(f.tell() - leave)
     del lab
     yield
     os.unlink(stuffing)
@@ -303,6 +308,67 @@ def a_full_disk_at_the_console(lab):
     for command_id in taken:
         check_equal(lab.outcome(command_id, 60)["state"], "succeeded", "what was taken")
     ends(world, [command, world.restart(world.apps[1])], ("succeeded",))
+
+
+def what_is_in_the_consoles_queue_waits_behind_a_gap(lab):
+    """An agent says a thousand things at once, of which the disk has no room for the first and has room for the last: the log is
+    in order all the same, and what was not kept is not acknowledged."""
+    folder = small(lab, "console")
+    lab.console()
+    console = types.SimpleNamespace(agents=[], port=lab.port, connect=lambda: socket.create_connection((lab.host, lab.port), 30))
+    agent = console_peers.Agent(console, "agent-009")
+    agent.register()
+    command = lab.command("agent-009", "restart-app", appId="app-a")["commandId"]
+    agent.command()
+    ids = [str(uuid.uuid4()) for _ in range(1, 1001)]
+
+    def say_all(agent, after):
+        """From this number on, in one piece."""
+        texts, agent.frame, frame = [], lambda _, data: texts.append(data), agent.frame
+        for seq in range(after + 1, len(ids) + 1):
+            agent.event(seq, eventId=ids[seq - 1], details={"much": "x" * 9000} if seq <= 200 else {})
+        agent.result(command)
+        pieces, agent.frame, true = [], frame, agent.socket
+        agent.socket = types.SimpleNamespace(sendall=pieces.append)
+        for text in texts:
+            agent.frame(1, text)
+        agent.socket = true
+        with contextlib.suppress(OSError):
+            true.sendall(b"".join(pieces))
+
+    def acks(agent):
+        """(number, results) of each, until all is acknowledged or nothing comes any more."""
+        heard = []
+        with contextlib.suppress(TimeoutError):
+            while message := agent.hear(3):
+                if message["type"] == "ack":
+                    heard.append((message["auditSeq"], message["resultIds"]))
+                    if message["auditSeq"] == len(ids) and any(r for _, r in heard):
+                        break
+        return heard
+    with full(lab, folder, leave=400 << 10):
+        say_all(agent, 0)
+        lab.until("something found no room", lambda: "could not be kept" in lab.processes[0].log())
+        first = acks(agent)
+        agent.close()
+    lost = first[-1][0] if first else 0
+    check(lost < len(ids), "all of it found room")
+    check(not any(results for _, results in first), f"the end was acknowledged before what led to it: {first}")
+    lab.until("it is offline", lambda: not lab.api("/api/agents/agent-009")["isOnline"])
+    agent = console_peers.Agent(console, "agent-009", spool=agent.spool)
+    held = agent.register()["auditSeq"]
+    check(lost <= held < len(ids), f"acknowledged {lost}, held {held}")
+    say_all(agent, held)
+    check_equal(acks(agent)[-1][0], len(ids), "what is held in the end")
+    agent.close()
+    with contextlib.closing(sqlite3.connect(f"file:{lab.path('console', 'console.db')}?mode=ro", uri=True)) as db:
+        rows = db.execute("SELECT spool_seq, event_id FROM audit WHERE spool_id IS NOT NULL ORDER BY seq").fetchall()
+        end = db.execute("SELECT seq FROM audit WHERE category = 'restart'").fetchall()
+        last = db.execute("SELECT max(seq) FROM audit WHERE spool_id IS NOT NULL").fetchone()
+    check_equal([n for n, _ in rows], list(range(1, len(ids) + 1)), "numbers of what the log has of the agent's, in its order")
+    check_equal([i for _, i in rows], ids, "ids of what the log has of the agent's")
+    check(len(end) == 1 and end[0] > last, f"the command's end is at {end}, the last of what led to it at {last}")
+    print(f"# {lost} of {len(ids)} were acknowledged before the disk was full, {held} were kept then")
 
 
 def a_full_disk_at_the_agent(lab):
@@ -362,6 +428,7 @@ if __name__ == "__main__":
         an_old_connection_that_comes_again,
         an_agent_that_is_there_twice,
         a_full_disk_at_the_console,
+        what_is_in_the_consoles_queue_waits_behind_a_gap,
         a_full_disk_at_the_agent,
         a_full_disk_at_the_host,
         a_full_disk_under_the_app,

@@ -1577,13 +1577,67 @@ static void test_full_disk(void)
 	end();
 }
 
+/* What an agent said before could not be kept: nothing of his behind it is, though it is in the queue; until
+ * he comes again. What others said is, and what nobody's order is about. */
+static void test_nothing_is_kept_behind_a_gap(void)
+{
+	static const char spool[] = "01890a5d-ac96-774b-bcce-b302099a8000";
+	struct audit_event event = {.category = "agent",
+		.agent_id = "agent-001",
+		.message = "m",
+		.spool_id = spool,
+		.in_order = true};
+	const struct audit_event others = {.category = "agent",
+					 .agent_id = "agent-002",
+					 .message = "m",
+					 .in_order = true},
+				 ours = {.category = "agent", .agent_id = "agent-001", .message = "m"};
+	struct audit_event outcome = {
+		.category = "restart", .agent_id = "agent-001", .message = "its end", .in_order = true};
+	_cleanup_json_ struct json_object *result = json_tokener_parse("{\"success\": true}");
+	struct answer kept = {0}, lost = {0}, behind = {0}, end_of_it = {0};
+	struct command *c = new_command();
+
+	begin();
+	CU_ASSERT_EQUAL(create(c, NULL, NULL), 0);
+	outcome.command_id = c->id;
+	event.spool_seq = 1;
+	store_audit_append(store, &event, on_done, &kept);
+	event.event_id = "no id";
+	event.spool_seq = 2;
+	store_audit_append(store, &event, on_done, &lost);
+	event.event_id = NULL;
+	event.spool_seq = 3;
+	store_audit_append(store, &event, on_done, &behind);
+	store_command_finish(
+		store, c->id, COMMAND_SUCCEEDED, result, "done", 1000, 2000, &outcome, on_done, &end_of_it);
+	store_audit_append(store, &others, on_done, &kept);
+	store_audit_append(store, &ours, on_done, &kept);
+	pump_until(&kept.came, 3);
+	pump_until(&end_of_it.came, 1);
+	CU_ASSERT_EQUAL(kept.result, 0);
+	CU_ASSERT_EQUAL(lost.result, -EINVAL);
+	CU_ASSERT_EQUAL(behind.result, -ECANCELED);
+	CU_ASSERT_EQUAL(end_of_it.result, -ECANCELED);
+	store_agent_returns(store, "agent-001");
+	CU_ASSERT_EQUAL(held("agent-001", spool), 1);
+	event.spool_seq = 2;
+	CU_ASSERT_EQUAL(append(&event), 0);
+	event.spool_seq = 3;
+	CU_ASSERT_EQUAL(append(&event), 0);
+	CU_ASSERT_EQUAL(held("agent-001", spool), 3);
+	CU_ASSERT_EQUAL(finish(c->id, COMMAND_SUCCEEDED, "{\"success\": true}"), 0);
+	command_unref(c);
+	end();
+}
+
 static const struct unit_test audit_tests[] = {UNIT_TEST(test_chain_is_the_documented_one),
 	UNIT_TEST(test_an_event_counts_once), UNIT_TEST(test_bad_events_are_refused),
 	UNIT_TEST(test_hostile_texts_keep_the_chain), UNIT_TEST(test_rows_cannot_be_changed_by_mistake),
 	UNIT_TEST(test_verify_finds_every_change), UNIT_TEST(test_a_witness_sees_lost_rows),
 	UNIT_TEST(test_verify_without_a_log), UNIT_TEST(test_spools_are_held_up_to_the_first_gap),
-	UNIT_TEST(test_repeated_events_do_not_hold_a_spool_up), UNIT_TEST(test_audit_filters),
-	UNIT_TEST(test_audit_pages), {0}};
+	UNIT_TEST(test_repeated_events_do_not_hold_a_spool_up), UNIT_TEST(test_nothing_is_kept_behind_a_gap),
+	UNIT_TEST(test_audit_filters), UNIT_TEST(test_audit_pages), {0}};
 static const struct unit_test command_tests[] = {UNIT_TEST(test_create_and_get),
 	UNIT_TEST(test_get_by_the_last_digits), UNIT_TEST(test_idempotency_key),
 	UNIT_TEST(test_create_is_whole_or_nothing), UNIT_TEST(test_states_move_forward_only),
