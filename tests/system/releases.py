@@ -21,7 +21,8 @@ class Shelf:
         self.server = server
         server.push("/etc/systemd/system/releases.service",
                     f"[Service]\nExecStart=/usr/bin/python3 -m http.server --directory {FOLDER} 8000\n")
-        server.sh(f"mkdir -p {FOLDER}; systemctl daemon-reload; systemctl start releases.service")
+        server.sh(f"mkdir -p {FOLDER}; systemctl daemon-reload; systemctl start releases.service; "
+                  "curl -fsS --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:8000/ >/dev/null")
 
     def put(self, name, data):
         """Its URL."""
