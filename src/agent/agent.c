@@ -75,6 +75,7 @@ static void on_host_down(const char *why, void *arg)
 	}
 	a->described = false;
 	a->host_owes = false; /* a new connection hears all of it */
+	a->owed_hello.text[0] = '\0';
 	pending_host_lost(&a->pending);
 	heartbeat_host_lost(a->heartbeat, why);
 }
@@ -243,7 +244,7 @@ void agent_reload(struct agent *a)
 	} else {
 		/* root's process: systemctl reload fleet-agent reaches both through the units */
 		log_info("Asking the driver host which apps there are");
-		hostlink_hello(a->host);
+		hostlink_hello(a->host, NULL);
 	}
 	if (a->register_sent)
 		agent_register(a);

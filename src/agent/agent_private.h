@@ -43,7 +43,9 @@ struct agent {
 	/* Results or events of the host that found no room: it is asked for them again, and whatever it says
 	 * until then is among them, so that all come in their order. */
 	bool host_owes;
-	bool spool_failing; /* told once */
+	struct fleet_uuid owed_hello; /* with which it was asked; "" not yet. What comes before its answer was
+					 said before */
+	bool spool_failing;           /* told once */
 	bool stopping;
 };
 
@@ -70,5 +72,7 @@ void agent_keep_result(struct agent *a, struct json_object *frame);
 /* There may be room again. */
 void agent_spool_drained(struct agent *a);
 void agent_ask_for_owed(evutil_socket_t fd, short what, void *agent);
+/* The host answers that hello, and what it says from here on is all that it has to tell, in its order. */
+void agent_hear_owed(struct agent *a, const char *hello_id);
 
 #endif

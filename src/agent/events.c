@@ -29,10 +29,16 @@ void agent_ask_for_owed(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED
 {
 	struct agent *a = agent;
 
-	if (!a->host_owes)
+	if (a->host_owes && !a->owed_hello.text[0])
+		hostlink_hello(a->host, &a->owed_hello);
+}
+
+void agent_hear_owed(struct agent *a, const char *hello_id)
+{
+	if (!a->owed_hello.text[0] || !str_equal(a->owed_hello.text, hello_id))
 		return;
 	a->host_owes = false;
-	hostlink_hello(a->host);
+	a->owed_hello.text[0] = '\0';
 }
 
 /* The host's frame as a message to the console: the same fields under a type and an id of its own. ts stays:

@@ -115,6 +115,7 @@ static void on_description(struct agent *a, struct json_object *message)
 	struct fleet_error err = FLEET_ERROR_INIT;
 	bool changed = !str_equal(before, now), again = a->described;
 
+	agent_hear_owed(a, fleet_json_string(message, "refId"));
 	json_object_put(a->description);
 	a->description = json_object_get(message);
 	a->described = true;

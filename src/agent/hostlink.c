@@ -152,10 +152,12 @@ static int send_now(struct hostlink *link, struct json_object *takes_message, in
 	return link->frames ? fleet_frame_send(link->frames, text, len, fd) : -ENOTCONN;
 }
 
-static int say_hello(struct hostlink *link)
+static int say_hello(struct hostlink *link, struct fleet_uuid *ret_id)
 {
 	struct json_object *hello = fleet_message_new(FLEET_FRAME_HELLO);
 
+	if (ret_id) /* as every envelope's: a uuid */
+		(void)snprintf(ret_id->text, sizeof(ret_id->text), "%s", fleet_json_string(hello, "id"));
 	fleet_json_add_string(hello, "agentVersion", link->agent_version);
 	return send_now(link, hello, -1);
 }
@@ -188,7 +190,7 @@ static void on_retry(evutil_socket_t unused FLEET_UNUSED, short what FLEET_UNUSE
 		return;
 	}
 	link->frames = fleet_frame_link_new(link->base, fd, &frame_events, link);
-	if (say_hello(link) < 0)
+	if (say_hello(link, NULL) < 0)
 		drop(link, "it takes no frames");
 }
 
@@ -240,9 +242,9 @@ int hostlink_send_fd(struct hostlink *link, struct json_object *takes_message, i
 	return send_now(link, takes_message, fd);
 }
 
-void hostlink_hello(struct hostlink *link)
+void hostlink_hello(struct hostlink *link, struct fleet_uuid *ret_id)
 {
-	if (link->frames && say_hello(link) < 0)
+	if (link->frames && say_hello(link, ret_id) < 0)
 		log_warn("the driver host could not be asked to describe itself");
 }
 

@@ -4,6 +4,7 @@
 #ifndef AGENT_HOSTLINK_H
 #define AGENT_HOSTLINK_H
 #include <event2/event.h>
+#include "fleet/ids.h"
 #include "fleet/message.h"
 
 struct hostlink;
@@ -34,8 +35,9 @@ bool hostlink_is_up(const struct hostlink *link);
 int hostlink_send(struct hostlink *link, struct json_object *takes_message) FLEET_MUST_CHECK;
 /* The same with a descriptor, which is duplicated. */
 int hostlink_send_fd(struct hostlink *link, struct json_object *takes_message, int fd) FLEET_MUST_CHECK;
-/* Says `hello` again: the host describes itself anew and sends what it has not been told is stored. */
-void hostlink_hello(struct hostlink *link);
+/* Says `hello` again: the host describes itself anew and sends what it has not been told is stored. ret_id
+ * (may be NULL): the hello's, which the description names in its refId. */
+void hostlink_hello(struct hostlink *link, struct fleet_uuid *ret_id);
 /* Makes a host of our own read its apps again (SIGHUP); false where the host is not ours: it is root's, and
  * its unit has a reload of its own. */
 bool hostlink_reload_child(struct hostlink *link);

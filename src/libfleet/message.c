@@ -250,6 +250,7 @@ static fields described_app_fields[] = {
 	{0},
 };
 static fields description_fields[] = {
+	UUID("refId", OPT),
 	TEXT("hostVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
 	LIST("apps", REQ, FLEET_APPS_PER_AGENT_MAX, described_app_fields),
 	LIST("drivers", OPT, FLEET_DRIVERS_MAX, driver_fields),

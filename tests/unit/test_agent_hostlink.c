@@ -143,7 +143,7 @@ static void test_retries_until_there_is_a_host(void)
 	CU_ASSERT_EQUAL(hostlink_send(link, fleet_message_new(FLEET_FRAME_STATUS_REQUEST)), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(read_frame(fd), "statusRequest"));
 	CU_ASSERT_FALSE(hostlink_reload_child(link));
-	hostlink_hello(link);
+	hostlink_hello(link, NULL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(read_frame(fd), "\"hello\""));
 	close(fd);
 	CU_ASSERT_TRUE(LOOP_UNTIL(base, seen.down == 2));

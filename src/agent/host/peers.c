@@ -132,6 +132,7 @@ static void on_hello(struct peer *p, struct json_object *frame)
 	_cleanup_json_ struct json_object *answer = describe(p->host);
 	const char *version = fleet_json_string(frame, "agentVersion");
 
+	fleet_json_add_string(answer, "refId", fleet_json_string(frame, "id"));
 	log_info("the agent (version %s) listens now", version ? version : "unknown");
 	p->said_hello = true;
 	p->host->outcome_peer = p->id;
