@@ -119,12 +119,15 @@ class App:
         if os.path.isdir(self.beside()):
             left += [n for n in os.listdir(self.beside()) if n not in ("previous", "previous.json")]
         check_equal(left, [], f"{why}: what is left beside the files of {self.id}")
+        self.server.world.until(f"{why}: nothing is left in the host's state", lambda: not self.left_in_state(), 15)
+
+    def left_in_state(self):
         state = self.server.path("host")
         left = [n for n in os.listdir(state) if n not in ("ledger", "ledger.args", "lock", "before", "drivers", "files", "staging")]
         for folder, expected in (("before", 36), ("staging", 0), ("ledger.args", 0)):
             if os.path.isdir(os.path.join(state, folder)):
                 left += [f"{folder}/{n}" for n in os.listdir(os.path.join(state, folder)) if len(n) != expected]
-        check_equal(left, [], f"{why}: what is left in the host's state")
+        return left
 
 
 class Server:

@@ -114,10 +114,13 @@ struct json_object *commands_running(const struct host *h)
 static void end_command(struct host *h, const char *id, struct json_object *result)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = ledger_end(h->ledger, id, result, &err);
 
-	if (ledger_end(h->ledger, id, result, &err) < 0) {
-		/* told all the same; after a restart of this host it is looked at and told again */
+	if (r < 0) {
 		log_error("the result of command %s could not be kept: %s", id, err.message);
+		if (r == -EALREADY || unkept_has(h, id))
+			return;
+		unkept_add(h, result);
 		if (h->outcome_peer)
 			peers_send(h, h->outcome_peer, result);
 		return;
@@ -350,7 +353,7 @@ static void on_ended(struct child *c, const char *how, void *arg)
 
 	forgive(h, o->id);
 	queue_remove(&h->queue, o->id);
-	if (e && e->state != LEDGER_ENDED) {
+	if (e && e->state != LEDGER_ENDED && !unkept_has(h, o->id)) {
 		log_error("the operation of command %s %s before it had a result", o->id, how);
 		if (!h->stopping)
 			enqueue(h, o->payload,
@@ -607,6 +610,7 @@ bool commands_idle(const struct host *h)
 
 void commands_free(struct host *h)
 {
+	unkept_free(h);
 	for (struct operation *o = h->operations, *next; o; o = next) {
 		next = o->next;
 		free_operation(o);

@@ -4,6 +4,7 @@
  *   host.c      start, signals, reload, end
  *   peers.c     the socket: who may connect, frames in and out
  *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored
+ *   unkept.c    results for which the disk had no room
  *   asks.c      what a command needs of the network, asked of the agent
  *   config_watch.c  config files that change without a command
  *   queries.c   queries: what somebody wants to see of an app, answered once or not at all */
@@ -32,6 +33,7 @@
 struct peer;
 struct operation;
 struct query;
+struct unkept;
 struct config_watch;
 struct host {
 	const struct host_config *config;
@@ -44,6 +46,7 @@ struct host {
 	struct queue queue;
 	struct operation *operations; /* running; list */
 	struct query *queries;        /* being answered; list */
+	struct unkept *unkept;        /* results that are not in the ledger; list */
 	uint64_t operations_begun;    /* since the start */
 	struct config_watch *watch;
 	struct status *status;

@@ -22,4 +22,9 @@ void asks_probe(struct operation *o, struct json_object *message);
 /* The operation ends. */
 void asks_forget(struct operation *o);
 
+/* unkept.c. result: borrowed, the whole frame. */
+void unkept_add(struct host *h, struct json_object *result);
+bool unkept_has(const struct host *h, const char *command_id);
+void unkept_free(struct host *h);
+
 #endif
