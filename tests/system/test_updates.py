@@ -37,7 +37,7 @@ class Php:
 
 
 def release(binary, page=PAGE, **more):
-    files = {"bin/php": (binary, 0o755), "www/index.php": page, "settings.json": b'{"from": "release"}\n'}
+    files = {"bin/php": (binary, 0o6755), "www/index.php": page, "settings.json": b'{"from": "release"}\n'}
     return releases.tree({**files, **more})
 
 
@@ -58,7 +58,7 @@ def set_up(fleet):
     # The first installation is the admin's.
     Php.urls = {v: Php.shelf.put(f"web-{v}.tar.gz", a) for v, a in Php.archives.items()}
     server.sh(f"cd /opt/web; curl -fsS {Php.urls[Php.old]} | tar -xz --strip-components=1 --no-same-owner; "
-              "chown -R web: data settings.json; systemctl daemon-reload; systemctl enable --now web.service")
+              "chown -R web: data settings.json; chmod 755 bin/php; systemctl daemon-reload; systemctl enable --now web.service")
     server.push("/opt/web/settings.json", '{"from": "admin"}\n', mode="640", owner="web:web")
     server.push("/opt/web/data/rows", "one\ntwo\n", owner="web:web")
     fleet.install_agent(server, APPS)
@@ -84,6 +84,7 @@ def whole(server, version):
     check_equal(serves(server), f"PHP {version}", "what is served")
     other = Php.new if version == Php.old else Php.old
     check_equal(server.sh("ls /opt/web/lib").split(), [f"only-in-{version}"], f"files of {version}, none of {other}")
+    check_equal(server.sh("find /opt/web -perm /6000"), "", "what runs as somebody else than who starts it")
     check_equal(server.read("/opt/web/settings.json"), '{"from": "admin"}\n', "the config")
     check_equal(server.sh("stat -c '%U %a' /opt/web/settings.json"), "web 640\n", "owner and mode of the config")
     check_equal(server.read("/opt/web/data/rows"), "one\ntwo\n", "what the app wrote")
