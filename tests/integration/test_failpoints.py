@@ -224,6 +224,25 @@ def what_could_not_be_brought_back_is_kept(lab):
     check_equal(sorted(os.listdir(app.beside())), ["left", "left.2", "previous", "previous.json"], "what lies beside the tree")
 
 
+def a_result_that_finds_no_room_is_told_and_nothing_is_done_again(lab):
+    world = World(lab, {"agent-001": ["app-a"]}, points=True)
+    app, host = world.apps[0], world.servers[0].host
+    for n in range(1, 20):
+        world.arm("host", "ledger.write", f"error:ENOSPC@{n}")
+        command = world.finish(world.restart(app))
+        world.disarm()
+        if f"the result of command {command['commandId']} could not be kept" in host.log():
+            break
+    check_equal(command["state"], "succeeded", f"it is told all the same: {command.get('message')}")
+    lab.until("it is kept when there is room", lambda: f"the result of command {command['commandId']} is kept now" in host.log())
+    world.drained()
+    world.check_apps("in the end")
+    check("taking up command" not in host.log(), "it was looked at as one that was cut off")
+    for each in world.commands:
+        world.check_command(each)
+    world.check_log()
+
+
 def agent_and_console_die_at_each_place(lab):
     walk = Walk(lab)
     for label in ("update", "push", "restart") if ALL else ("update",):
@@ -266,6 +285,7 @@ if __name__ == "__main__":
         host_dies_again_while_it_takes_an_operation_up,
         host_dies_where_a_file_system_cannot_exchange,
         what_could_not_be_brought_back_is_kept,
+        a_result_that_finds_no_room_is_told_and_nothing_is_done_again,
         agent_and_console_die_at_each_place,
         errors_of_the_disk_are_told_and_the_old_version_runs_on,
         errors_of_the_disk_under_one_file,
