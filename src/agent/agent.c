@@ -209,9 +209,10 @@ static int open_links(struct agent *a, const char *const *child_argv, struct fle
 	a->register_patience = evtimer_new(a->base, on_register_patience, a);
 	a->host_patience = evtimer_new(a->base, on_host_patience, a);
 	a->owed = evtimer_new(a->base, agent_ask_for_owed, a);
+	a->acks_retry = evtimer_new(a->base, agent_acks_retry, a);
 	a->host = hostlink_new(a->base, &host, &host_events, a);
-	if (!a->heartbeat || !a->register_patience || !a->host_patience || !a->owed || !a->host ||
-		event_add(a->host_patience, &patience) < 0)
+	if (!a->heartbeat || !a->register_patience || !a->host_patience || !a->owed || !a->acks_retry ||
+		!a->host || event_add(a->host_patience, &patience) < 0)
 		return fleet_error_set(err, -ENOMEM, "cannot set up the agent's timers");
 	return 0;
 }
@@ -277,6 +278,9 @@ void agent_free(struct agent *a)
 		event_free(a->host_patience);
 	if (a->owed)
 		event_free(a->owed);
+	agent_acks_forget(a);
+	if (a->acks_retry)
+		event_free(a->acks_retry);
 	pending_done(&a->pending);
 	spool_close(a->spool);
 	agent_identity_done(&a->identity);

@@ -45,7 +45,10 @@ struct agent {
 	bool host_owes;
 	struct fleet_uuid owed_hello; /* with which it was asked; "" not yet. What comes before its answer was
 					 said before */
-	bool spool_failing;           /* told once */
+	struct json_object *acks;     /* owned: of the console's, what is not applied yet; NULL nothing */
+	struct event *acks_retry;
+	bool acks_failing;  /* told once */
+	bool spool_failing; /* told once */
 	bool stopping;
 };
 
@@ -69,6 +72,10 @@ void agent_audit(struct agent *a, struct json_object *takes_details, const char 
 /* Keeps the host's event, or result, and tells it so; where there is no room the host keeps it. */
 void agent_keep_event(struct agent *a, struct json_object *frame);
 void agent_keep_result(struct agent *a, struct json_object *frame);
+/* acks.c: an `ack`, or a `registered` as one; borrowed. Forgotten where what it was about is sent again. */
+void agent_acks_take(struct agent *a, struct json_object *ack);
+void agent_acks_retry(evutil_socket_t fd, short what, void *agent);
+void agent_acks_forget(struct agent *a);
 /* There may be room again. */
 void agent_spool_drained(struct agent *a);
 void agent_ask_for_owed(evutil_socket_t fd, short what, void *agent);

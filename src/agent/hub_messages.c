@@ -80,17 +80,6 @@ static void watch_clock(struct agent *a, const char *sent)
 		take_offset(a, offset_ms);
 }
 
-static const struct spool_head *read_head(struct json_object *message, struct spool_head *head)
-{
-	struct json_object *o = fleet_json_object(message, "head");
-
-	if (!o)
-		return NULL;
-	head->seq = fleet_json_int(o, "seq", 0);
-	(void)snprintf(head->hash, sizeof(head->hash), "%s", fleet_json_string(o, "hash"));
-	return head;
-}
-
 /* The console knows numbers that we never gave: our spool is an older copy of itself. Under a new id nothing
  * that we number from now on can be taken for what the console has. */
 static bool spool_is_older_than_console(struct agent *a, int64_t console_seq)
@@ -140,15 +129,14 @@ static void on_registered(struct agent *a, struct json_object *message)
 {
 	int64_t interval_ms = fleet_json_int(message, "heartbeatIntervalMs", a->config->heartbeat_ms);
 	int64_t audit_seq = fleet_json_int(message, "auditSeq", 0);
-	struct fleet_error err = FLEET_ERROR_INIT;
-	struct spool_head head;
 
 	(void)event_del(a->register_patience); /* cannot fail */
 	measure_clock(a, fleet_json_string(message, "serverTime"));
 	if (spool_is_older_than_console(a, audit_seq))
 		return;
-	if (outbox_ack(&a->outbox, audit_seq, NULL, read_head(message, &head), &err) < 0)
-		log_error("what the console has could not be taken out of the spool: %s", err.message);
+	if (!a->outbox.open) /* results are sent again, and named again */
+		agent_acks_forget(a);
+	agent_acks_take(a, message);
 	link_registered(a->link);
 	a->registered = true;
 	if (!a->greeted)
@@ -159,22 +147,12 @@ static void on_registered(struct agent *a, struct json_object *message)
 	heartbeat_start(a->heartbeat, interval_ms);
 	if (!a->outbox.open)
 		outbox_open(&a->outbox);
-	agent_spool_drained(a);
 }
 
 static void on_ack(struct agent *a, struct json_object *message)
 {
-	struct fleet_error err = FLEET_ERROR_INIT;
-	struct spool_head head;
-
-	if (!a->registered)
-		return; /* not for this spool's numbers, as far as we know */
-	if (outbox_ack(&a->outbox, fleet_json_int(message, "auditSeq", 0),
-		    fleet_json_array(message, "resultIds"), read_head(message, &head), &err) < 0) {
-		log_error("an acknowledgement was not applied: %s", err.message);
-		return;
-	}
-	agent_spool_drained(a);
+	if (a->registered) /* else not for this spool's numbers, as far as we know */
+		agent_acks_take(a, message);
 }
 
 /* A console that was cut off before it heard our answer sends its command again. The host would refuse the
