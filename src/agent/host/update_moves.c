@@ -253,7 +253,7 @@ int moves_return(const struct tree *t, const struct moves *m, bool ran, struct f
 		if ((!one->existed && (one->config || !ran)) || is_there(s.place, one->path) ||
 			!is_there(s.new, one->path))
 			continue;
-		r = move_one(s.new, s.place, one->path);
+		r = FLEET_FAILS("moves.return") ? -errno : move_one(s.new, s.place, one->path);
 		if (r < 0)
 			r = fleet_error_errno(err, r, "cannot bring back %s of %s", one->path, t->path);
 	}

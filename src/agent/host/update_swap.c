@@ -1,8 +1,13 @@
 #include "agent/host/update.h"
+#include <time.h>
 #include "agent/host/version.h"
 #include "fleet/buffer.h"
 #include "fleet/clock.h"
 #include "fleet/log.h"
+
+#define BACK_TRIES    3
+#define BACK_PAUSE_MS 500
+#define BACK_QUICK_MS 5000
 
 static int begin(struct update *u, const char *step, struct json_object *takes_data, const char *takes_event,
 	struct fleet_error *err)
@@ -14,6 +19,31 @@ static int begin(struct update *u, const char *step, struct json_object *takes_d
 }
 
 /* ---- the way back ---- */
+
+/* What fails for a moment only must not be the last word on the way back: nobody else would bring back the
+ * app. What takes its time to fail is not asked again. */
+static bool try_again(int tries, int64_t began_ms, const struct fleet_error *err)
+{
+	const struct timespec pause = {.tv_nsec = BACK_PAUSE_MS * 1000000L};
+
+	if (tries >= BACK_TRIES || fleet_clock_monotonic_ms() - began_ms > BACK_QUICK_MS)
+		return false;
+	log_warn("on the way back: %s; once more", err->message);
+	(void)nanosleep(&pause, NULL);
+	return true;
+}
+
+static int start_again(struct update *u, const struct update_app **ret_failed, struct fleet_error *err)
+{
+	int64_t began_ms;
+	int tries = 0, r;
+
+	do {
+		began_ms = fleet_clock_monotonic_ms();
+		r = update_start(u, ret_failed, err);
+	} while (r < 0 && try_again(++tries, began_ms, err));
+	return r;
+}
 
 /* What was to take the app's place and does not: kept for another rollback, or gone. */
 static void drop_new(struct update *u)
@@ -37,7 +67,7 @@ static bool run_again(struct update *u, bool fresh, struct fleet_buffer *words)
 	int64_t since_ms = fleet_clock_wall_ms();
 	const char *version = update_version_name(u->from_version);
 
-	if (update_start(u, &failed, &err) < 0) {
+	if (start_again(u, &failed, &err) < 0) {
 		if (service_status(u->op, failed->app, &v.status, NULL) == 0)
 			health_add_to_result(u->op, &v.status, false);
 		fleet_buffer_printf(words, "%s does not start: %s", failed->app->id, err.message);
@@ -89,8 +119,9 @@ void update_roll_back(struct update *u, const char *code, const char *why)
 	_cleanup_buffer_ struct fleet_buffer words = FLEET_BUFFER_INIT;
 	_cleanup_free_ char *text = NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
+	int64_t began_ms;
+	int tries = 0, r;
 	bool well;
-	int r;
 
 	op_fail(u->op, code, "%s", why);
 	r = begin(u, "rollback", NULL,
@@ -99,9 +130,12 @@ void update_roll_back(struct update *u, const char *code, const char *why)
 	if (r < 0)
 		op_progress(
 			u->op, -1, err.message); /* undone all the same: what is begun already covers it */
-	r = update_stop(u, &err);
-	if (r >= 0)
-		r = put_back(u, &err);
+	do {
+		began_ms = fleet_clock_monotonic_ms();
+		r = update_stop(u, &err);
+		if (r >= 0)
+			r = put_back(u, &err);
+	} while (r < 0 && try_again(++tries, began_ms, &err));
 	if (r < 0) {
 		text = xasprintf(
 			"%s. Not rolled back: %s. The version before is at %s or in .%s.fleet beside it", why,
