@@ -10,6 +10,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "cli"))
+import chromium  # noqa: E402
 import harness  # noqa: E402
 from harness import check, check_equal, check_in  # noqa: E402
 from hostsocket import canonical  # noqa: E402
@@ -140,6 +142,29 @@ def an_operator_verifies_and_exports(lab):
     check_equal(lab.get("/api/audit?order=sideways").json["field"], "order", "an order that is none")
 
 
+class Alarm:
+    """What stands on every page of the dashboard; nothing where there is no Chromium."""
+
+    def __init__(self, lab):
+        program = chromium.find()
+        self.page = chromium.Chromium(program) if program else None
+        if self.page:
+            lab.later.append(self.page.close)
+            self.page.size(1200, 600)
+            self.page.go(lab.url + "/")
+        else:
+            print("# no Chromium here: the dashboard was not looked at")
+
+    def says(self, text):
+        check(not self.page or self.page.wait(f"document.getElementById('alarm').textContent.startsWith({json.dumps(text)})"),
+              "the dashboard does not say it")
+        if self.page and os.environ.get("FLEET_PICTURES"):
+            self.page.picture(os.path.join(os.environ["FLEET_PICTURES"], "alarm.png"))
+
+    def is_over(self):
+        check(not self.page or self.page.wait("document.getElementById('alarm').hidden"), "the dashboard's alarm goes on")
+
+
 def a_lost_end_is_seen_by_the_agents(lab):
     """A chain cannot show that its newest rows are gone; agents remember the head that they were shown."""
     console = fill(lab)
@@ -168,6 +193,8 @@ def a_lost_end_is_seen_by_the_agents(lab):
     check(status == 1 and f"last {lost[0]['missing']} entries are missing" in said, f"fleet-console audit verify: {status} {said}")
     status, _, err = fleetctl(lab, "audit", "verify")
     check(status == 1 and f"last {lost[0]['missing']} entries are missing" in err, f"fleetctl audit verify: {status} {err}")
+    alarm = Alarm(lab)
+    alarm.says(f"The audit log has lost its last {lost[0]['missing']} entries: agent-001 was shown what is not there")
     # A restart does not make it forget, nor count otherwise.
     console.stop()
     lab.console()
@@ -175,6 +202,7 @@ def a_lost_end_is_seen_by_the_agents(lab):
     check_equal(lab.api("/api/audit/doubts"), lost, "what is missing after a restart")
     status, out, err = fleetctl(lab, "audit", "accept-gap", "--reason", "restored from last night")
     check_equal(status, 0, f"audit accept-gap: {err}")
+    alarm.is_over()
     check_equal(lab.api("/api/audit/doubts"), [], "what is missing after that")
     check_equal(verify(lab)[0], 0, "fleet-console audit verify after that")
     check_equal(fleetctl(lab, "audit", "verify")[0], 0, "fleetctl audit verify after that")

@@ -33,6 +33,7 @@ function draw() {
   const page = state.me === null ? {name: "login", title: "Log in"} : route();
   if (page.name === "login" && document.getElementById("key")) return; // somebody is typing
   drawHeader();
+  drawAlarm();
   const focused = document.activeElement;
   const mark = main.contains(focused) && focused !== main && (focused.id ? `#${CSS.escape(focused.id)}`
     : focused.getAttribute("href") && `a[href="${CSS.escape(focused.getAttribute("href"))}"]`);
@@ -51,6 +52,18 @@ function drawHeader() {
   document.getElementById("nav").hidden = !me;
   document.getElementById("me").hidden = !me || Boolean(me.dev);
   document.getElementById("who").textContent = me ? `${me.name} (${me.role}${me.limits ? ", limited" : ""})` : "";
+}
+
+/** An audit log that has lost something is everybody's business, on every page. */
+function drawAlarm() {
+  const alarm = document.getElementById("alarm"), doubts = state.me ? state.doubts : [];
+  const missing = Math.max(0, ...doubts.map((doubt) => doubt.missing));
+  const text = doubts.length === 0 ? "" :
+    (missing > 0 ? `The audit log has lost its last ${missing} entries` : "The audit log was changed") +
+    `: ${doubts.map((doubt) => doubt.agentId).join(", ")} ${doubts.length > 1 ? "were" : "was"} shown what is not there. ` +
+    "After a restore, an admin says so with: fleetctl audit accept-gap --reason TEXT";
+  alarm.hidden = !text;
+  if (alarm.textContent !== text) alarm.textContent = text;
 }
 
 /** The form's answer: why not, or nothing. */

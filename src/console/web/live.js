@@ -1,7 +1,8 @@
 // The console's state in this page: fetched once, kept true by its event stream, fetched anew after every gap.
 
 // me: who is logged in, {name, role, limits, dev}; null nobody, undefined not known yet.
-export const state = {agents: new Map(), audit: [], commands: new Map(), error: null, loaded: false, me: undefined};
+// doubts: agents that were shown what the audit log does not have.
+export const state = {agents: new Map(), audit: [], commands: new Map(), doubts: [], error: null, loaded: false, me: undefined};
 export const AUDIT_SHOWN = 100;
 
 const listeners = new Set();
@@ -46,6 +47,15 @@ async function allAgents() {
   return agents;
 }
 
+/** Whoever sees some agents only sees a part of the log only. */
+async function fetchDoubts() {
+  if (state.me?.limits) return;
+  const {value} = await call("GET", "/api/audit/doubts").catch(() => ({}));
+  if (!value) return;
+  state.doubts = value;
+  tell("doubts");
+}
+
 // Events that arrive while the lists are on their way are newer than the lists.
 let early = null;
 
@@ -63,6 +73,7 @@ async function fetchAll() {
   early = null;
   mine.forEach(([kind, resource]) => take(kind, resource));
   tell("all");
+  if (state.loaded) fetchDoubts();
 }
 
 function take(kind, resource) {
@@ -78,6 +89,7 @@ function take(kind, resource) {
   } else if (resource.category !== "request" && !state.audit.some((event) => event.eventId === resource.eventId)) {
     state.audit.unshift(resource);
     state.audit.sort((a, b) => b.seq - a.seq).splice(AUDIT_SHOWN);
+    if (resource.category === "system") fetchDoubts(); // it may tell of one, or of its end
   }
   tell(kind, resource);
 }
