@@ -81,11 +81,14 @@ struct fleet_http_stream *fleet_http_stream_start(struct fleet_http_request *req
 	const char *content_type, void (*on_closed)(struct fleet_http_stream *stream, void *arg), void *arg);
 /* -ENOBUFS where the client does not keep up (FLEET_WS_BACKLOG_MAX unsent). */
 int fleet_http_stream_send(struct fleet_http_stream *stream, const void *data, size_t len) FLEET_MUST_CHECK;
+size_t fleet_http_stream_backlog(const struct fleet_http_stream *stream); /* bytes unsent */
 /* The same without that bound, for answers that are read from somewhere piece by piece: on_sent is called
  * once, when all of it has left for the client, and then the next piece's turn is. Not called where on_closed
  * is. A Content-Length that was added before stream_start makes the answer one of that length. */
 void fleet_http_stream_send_paced(struct fleet_http_stream *stream, const void *data, size_t len,
 	void (*on_sent)(struct fleet_http_stream *stream, void *arg));
+/* Cuts the answer off, with what waits to be sent: for clients that do not read. on_closed is not called. */
+void fleet_http_stream_abort(struct fleet_http_stream *stream);
 /* Ends the answer; on_closed is not called. One that is shorter than its Content-Length is seen as cut off.
  */
 void fleet_http_stream_end(struct fleet_http_stream *stream);

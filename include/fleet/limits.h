@@ -32,7 +32,8 @@
 #define FLEET_TLS_FILE_MAX            (1024u * 1024u) /* certificates, a key, authorities */
 #define FLEET_TLS_SESSION_S           604800 /* for so long a session is resumed; TLS 1.3 has no longer */
 #define FLEET_SSE_CLIENTS_MAX         512
-#define FLEET_SSE_PER_KEY_MAX         64   /* so that one key does not take all places */
+#define FLEET_SSE_PER_KEY_MAX         64                    /* so that one key does not take all places */
+#define FLEET_SSE_BACKLOG_ALL_MAX     (64u * 1024u * 1024u) /* unsent to all of them together */
 #define FLEET_PREAUTH_PER_ADDRESS_MAX 64   /* slow connections of one address without a credential */
 #define FLEET_PREAUTH_CONNECTIONS_MAX 1024 /* of one address, be they silent; more are closed */
 #define FLEET_PREAUTH_ALL_MAX         8192 /* of all; the oldest goes */

@@ -17,6 +17,7 @@ struct events {
 	struct event *keep_alive;
 	struct client *clients; /* owned */
 	size_t client_count;
+	bool behind; /* one of them has more to read than its share of FLEET_SSE_BACKLOG_ALL_MAX */
 	struct event_ring ring;
 };
 
@@ -41,12 +42,42 @@ static bool client_send(struct client *client, const char *frame, size_t len)
 {
 	int r = fleet_http_stream_send(client->stream, frame, len);
 
+	if (fleet_http_stream_backlog(client->stream) > FLEET_SSE_BACKLOG_ALL_MAX / FLEET_SSE_CLIENTS_MAX)
+		client->events->behind = true;
 	if (r >= 0)
 		return true;
 	log_info("a listener of /api/events does not keep up and is let go: %s", strerror(-r));
-	fleet_http_stream_end(client->stream);
+	fleet_http_stream_abort(client->stream);
 	client_forget(client);
 	return false;
+}
+
+/* All of them together must not fill the memory either: those who are furthest behind go first. */
+static void shed(struct events *events)
+{
+	struct client *worst;
+
+	while (events->behind) {
+		size_t all = 0, most = 0;
+
+		worst = NULL;
+		for (struct client *client = events->clients; client; client = client->next) {
+			size_t backlog = fleet_http_stream_backlog(client->stream);
+
+			all += backlog;
+			if (backlog > most) {
+				most = backlog;
+				worst = client;
+			}
+		}
+		events->behind = worst && all > FLEET_SSE_BACKLOG_ALL_MAX;
+		if (!events->behind)
+			return;
+		log_info("a listener of /api/events is let go: %zu bytes wait for all of them, %zu for it",
+			all, most);
+		fleet_http_stream_abort(worst->stream);
+		client_forget(worst);
+	}
 }
 
 /* agent_id: NULL for what is about no agent. */
@@ -57,6 +88,7 @@ static void send_to_those_who_see(struct events *events, const char *agent_id, c
 		if (client->reader.sees(agent_id, client->reader.arg))
 			(void)client_send(client, frame, len); /* tells of its failure itself */
 	}
+	shed(events);
 }
 
 void events_check(struct events *events)
@@ -65,7 +97,7 @@ void events_check(struct events *events)
 		next = client->next;
 		if (client->reader.may_stay(client->reader.arg))
 			continue;
-		fleet_http_stream_end(client->stream);
+		fleet_http_stream_abort(client->stream); /* nor hears what waits for him */
 		client_forget(client);
 	}
 }
@@ -171,6 +203,7 @@ void events_serve(struct events *events, struct fleet_http_request *req, struct 
 		if (client)
 			(void)client_send(
 				client, ":\n\n", 3); /* begins the answer where there was nothing to tell */
+		shed(events);
 		return;
 	}
 	/* An id without data is no event, but it is the place that a client which comes back names. */

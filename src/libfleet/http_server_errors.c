@@ -69,6 +69,7 @@ static void rewrite_page(struct evbuffer *out)
 	(void)evbuffer_add(out, text, (size_t)(page - text));
 	(void)evbuffer_add_printf(out,
 		"HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+		"X-Content-Type-Options: nosniff\r\n"
 		"Content-Length: %zu\r\n\r\n%s",
 		status, fleet_http_status_text(status), strlen(body), body);
 }

@@ -1,5 +1,7 @@
 /* Answers that go on (SSE, files): piece by piece while the client stays. */
 #include <event2/http.h>
+#include <sys/socket.h>
+#include "fleet/tls.h"
 #include "http_server_internal.h"
 
 struct fleet_http_stream {
@@ -76,16 +78,22 @@ struct fleet_http_stream *fleet_http_stream_start(struct fleet_http_request *req
 	return stream;
 }
 
+size_t fleet_http_stream_backlog(const struct fleet_http_stream *stream)
+{
+	struct evhttp_connection *evcon = stream->evreq ? evhttp_request_get_connection(stream->evreq) : NULL;
+
+	return evcon ? evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(evcon)))
+		     : 0;
+}
+
 int fleet_http_stream_send(struct fleet_http_stream *stream, const void *data, size_t len)
 {
-	struct evhttp_connection *evcon;
 	struct evbuffer *chunk;
 	size_t waiting;
 
 	if (!stream->evreq || len == 0)
 		return 0;
-	evcon = evhttp_request_get_connection(stream->evreq);
-	waiting = evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(evcon)));
+	waiting = fleet_http_stream_backlog(stream);
 	if (len > FLEET_WS_BACKLOG_MAX || waiting > FLEET_WS_BACKLOG_MAX - len)
 		return -ENOBUFS;
 	chunk = evbuffer_new();
@@ -119,6 +127,26 @@ void fleet_http_stream_send_paced(struct fleet_http_stream *stream, const void *
 	stream->on_sent = on_sent_fn;
 	evhttp_send_reply_chunk_with_cb(stream->evreq, chunk, on_sent, stream);
 	evbuffer_free(chunk);
+}
+
+void fleet_http_stream_abort(struct fleet_http_stream *stream)
+{
+	struct bufferevent *bev;
+	struct evbuffer *output;
+
+	stream->on_closed = NULL;
+	stream->on_sent = NULL;
+	if (!stream->evreq) /* on_gone is on its way */
+		return;
+	bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(stream->evreq));
+	output = bufferevent_get_output(bev);
+	/* Its beginning is frozen while a socket's bufferevent does not write; one with TLS could not go on
+	 * with it frozen. */
+	(void)evbuffer_unfreeze(output, 1);                        /* cannot fail, as the next two */
+	(void)evbuffer_drain(output, evbuffer_get_length(output)); /* this is what it costs us */
+	if (!fleet_tls_is_on(bev))
+		(void)evbuffer_freeze(output, 1);
+	(void)shutdown(bufferevent_getfd(bev), SHUT_RDWR); /* on_connection_closed frees the stream */
 }
 
 void fleet_http_stream_end(struct fleet_http_stream *stream)

@@ -89,6 +89,16 @@ class Console:
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
             return f.read()
 
+    def sockets(self):
+        """How many it has open."""
+        count = 0
+        for fd in os.listdir(f"/proc/{self.process.pid}/fd"):
+            try:
+                count += os.readlink(f"/proc/{self.process.pid}/fd/{fd}").startswith("socket:")
+            except FileNotFoundError:
+                pass
+        return count
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(DEADLINE)

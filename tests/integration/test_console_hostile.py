@@ -93,6 +93,7 @@ def test_what_is_no_request():
             got = worker.finish()
             equal([int(s) for s in re.findall(rb"HTTP/1\.[01] (\d{3}) ", got)], expected, data[:60])
             check(expected[-1] < 400 or b"application/problem+json" in got, data[:60])
+            equal(got.count(b"X-Content-Type-Options: nosniff\r\n"), len(expected), data[:60])
         equal(console.get("/healthz").status, 200, "afterwards")
 
 
@@ -453,6 +454,7 @@ def test_slow_readers_are_let_go():
     with Console() as console:
         agent = Agent(console, "a1")
         agent.register()
+        sockets = console.sockets()
         slow = [console.connect() for _ in range(5)]
         for client in slow:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -460,9 +462,29 @@ def test_slow_readers_are_let_go():
         for turn in range(250):
             agent.say("heartbeat", seq=turn, apps=[{"id": f"app-{i}", "message": "m" * 400} for i in range(200)])
         wait_for("let go", lambda: console.log().count("does not keep up and is let go") == len(slow))
+        # at once, with what waited for them: they read nothing of it still
+        wait_for("their connections' end", lambda: console.sockets() <= sockets)
         began = time.monotonic()
         equal(console.get("/healthz").status, 200, "meanwhile")
         check(time.monotonic() - began < 2, "the loop turns")
+        for client in slow:
+            client.close()
+
+
+def test_slow_readers_are_bounded_together():
+    with Console() as console:
+        agent = Agent(console, "a1")
+        agent.register()
+        sockets = console.sockets()
+        slow = [console.connect() for _ in range(24)]
+        for client in slow:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for("listeners", lambda: console.sockets() == sockets + len(slow))
+        for turn in range(250):
+            agent.say("heartbeat", seq=turn, apps=[{"id": f"app-{i}", "message": "m" * 400} for i in range(200)])
+        wait_for("first to go", lambda: "bytes wait for all of them" in console.log())
+        wait_for("end of all", lambda: console.sockets() <= sockets)
         for client in slow:
             client.close()
 

@@ -236,6 +236,7 @@ static void try_route(struct world *w, const struct fleet_http_route *route, con
 	/* an agent may come for an artifact, but this one is to install none */
 	if (asker->kind == AGENT && strstr(e->route, "/file") && e->role == 'o' && strcmp(method, "GET") == 0)
 		right = status == 404;
+	CU_ASSERT(w->csp && str_starts(w->csp, "default-src 'none'")); /* of whatever answer */
 	CU_ASSERT(right);
 	if (!right)
 		printf("# %s as %s: %d, expected %d: %s\n", e->route, asker->name, status, expected, w->body);
