@@ -37,6 +37,8 @@
 #define FLEET_PREAUTH_PER_ADDRESS_MAX 64   /* slow connections of one address without a credential */
 #define FLEET_PREAUTH_CONNECTIONS_MAX 1024 /* of one address, be they silent; more are closed */
 #define FLEET_PREAUTH_ALL_MAX         8192 /* of all; the oldest goes */
+#define FLEET_CONNECTIONS_PER_S       100  /* that one address may open in the long run */
+#define FLEET_CONNECTIONS_BURST       2000 /* at once: a site's agents come back together */
 #define FLEET_PAGE_DEFAULT            100
 #define FLEET_PAGE_MAX                1000
 #define FLEET_AUDIT_PAGE_DEFAULT      20

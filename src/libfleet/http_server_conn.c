@@ -33,7 +33,7 @@
 
 struct fleet_http_conn {
 	TAILQ_ENTRY(fleet_http_conn) link; /* in unknown_conns */
-	struct in6_addr address;           /* of the peer; an IPv4 one in its first bytes */
+	struct in6_addr address;           /* of the peer, as address_of gives it */
 	bool is_known, has_spoken;
 	struct bufferevent *bev; /* evhttp's; the key */
 	struct event *deadline;
@@ -127,6 +127,8 @@ static void start_timing(struct fleet_http_conn *conn)
 	conn->is_timing = event_add(conn->deadline, &conn->timeout) == 0; /* else it goes without */
 }
 
+/* An IPv4 address in the first bytes; of an IPv6 one the first half: the other is one customer's to choose.
+ */
 static struct in6_addr address_of(int fd)
 {
 	union {
@@ -137,11 +139,25 @@ static struct in6_addr address_of(int fd)
 	struct in6_addr address = IN6ADDR_ANY_INIT; /* they count together where the peer cannot be told */
 	socklen_t len = sizeof(a);
 
-	if (getpeername(fd, &a.any, &len) == 0 && a.any.sa_family == AF_INET6)
-		address = a.v6.sin6_addr;
-	else if (a.any.sa_family == AF_INET)
-		memcpy(&address, &a.v4.sin_addr, sizeof(a.v4.sin_addr));
+	if (getpeername(fd, &a.any, &len) < 0)
+		return address;
+	if (a.any.sa_family == AF_INET)
+		memcpy(&address, &a.v4.sin_addr, 4);
+	else if (a.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr))
+		memcpy(&address, a.v6.sin6_addr.s6_addr + 12, 4);
+	else if (a.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a.v6.sin6_addr))
+		memcpy(&address, (const unsigned char[]){127, 0, 0, 1}, 4);
+	else if (a.any.sa_family == AF_INET6)
+		memcpy(&address, &a.v6.sin6_addr, 8);
 	return address;
+}
+
+/* A proxy on this machine brings everybody. */
+static bool is_this_machine(const struct in6_addr *address)
+{
+	static const struct in6_addr loopback = {{{127, 0, 0, 1}}};
+
+	return memcmp(address, &loopback, sizeof(loopback)) == 0;
 }
 
 /* Connections of this address that have shown no credential; only those that have sent something. */
@@ -206,7 +222,8 @@ static void begin(struct bufferevent *bev)
 		TAILQ_INIT(&unknown_conns);
 	TAILQ_INSERT_TAIL(&unknown_conns, conn, link);
 	unknown_count++;
-	if (count_unknown(&conn->address, false) > FLEET_PREAUTH_CONNECTIONS_MAX)
+	if (count_unknown(&conn->address, false) > FLEET_PREAUTH_CONNECTIONS_MAX ||
+		(!is_this_machine(&conn->address) && !fleet_http_may_connect(&conn->address)))
 		send_away(conn);
 	else if (unknown_count > unknown_max())
 		send_away(TAILQ_FIRST(&unknown_conns));

@@ -92,6 +92,10 @@ void fleet_http_conn_on_closed(struct evhttp_connection *evcon, fleet_http_close
 /* The connection is taken over: its time is not ours any more. */
 void fleet_http_conn_forget(struct evhttp_connection *evcon);
 
+/* http_server_rate.c. Counts a connection of this address (its first half); false: it has had too many. */
+struct in6_addr;
+bool fleet_http_may_connect(const struct in6_addr *address);
+
 /* Rewrites evhttp's own HTML error pages as problem+json: watches a connection's output. */
 void fleet_http_error_pages_watch(struct bufferevent *bev);
 

@@ -572,6 +572,31 @@ def test_many_addresses_do_not_either():
             client.close()
 
 
+def test_one_address_does_not_come_without_end():
+    """Past 2000 connections at once, and 100 a second, an address is turned away at the door; others are not."""
+    def come(console, address):
+        with socket.socket() as s:
+            s.bind((address, 0))
+            s.settimeout(DEADLINE)
+            s.connect(("127.0.0.1", console.port))
+            try:
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return s.recv(100).startswith(b"HTTP/1.1 200")
+            except ConnectionError:
+                return False
+
+    with Console() as console:
+        answered = 0
+        for _ in range(6000):
+            answered += come(console, "127.0.0.2")
+            if answered < _:
+                break
+        check(2000 <= answered < 5999, f"{answered} connections were answered")
+        check(come(console, "127.0.0.3"), "another address")
+        equal(console.get("/healthz").status, 200, "a proxy on this machine")
+        wait_for("way in again", lambda: come(console, "127.0.0.2"))
+
+
 # ---- commands ----
 
 def test_keys_of_idempotency():
