@@ -97,7 +97,11 @@ void events_check(struct events *events)
 		next = client->next;
 		if (client->reader.may_stay(client->reader.arg))
 			continue;
-		fleet_http_stream_abort(client->stream); /* nor hears what waits for him */
+		/* nor hears what waits for him */
+		if (fleet_http_stream_backlog(client->stream) > 0)
+			fleet_http_stream_abort(client->stream);
+		else
+			fleet_http_stream_end(client->stream);
 		client_forget(client);
 	}
 }
