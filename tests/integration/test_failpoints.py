@@ -266,6 +266,18 @@ def errors_of_the_disk_under_one_file(lab):
     walk.end()
 
 
+def each_write_of_the_spool_may_fail(lab):
+    """An event, a result, what runs, an acknowledgement: nothing comes in another order, and nothing stays in the spool."""
+    walk = Walk(lab)
+    ask = operations(walk.world, walk.app)["update"][0]
+    for n in range(1, 30):
+        if not walk.once("agent", "spool.write", f"error:ENOSPC@{n}", "update", ask)[0]:
+            break
+    check(walk.cases >= 8, f"only {walk.cases} writes")
+    check("cannot be taken out of the spool" in walk.world.servers[0].agent.log(), "no acknowledgement met it")
+    walk.end()
+
+
 def errors_of_the_disk_lose_nothing_at_agent_and_console(lab):
     walk = Walk(lab)
     for kind in ("agent", "console"):
@@ -289,5 +301,6 @@ if __name__ == "__main__":
         agent_and_console_die_at_each_place,
         errors_of_the_disk_are_told_and_the_old_version_runs_on,
         errors_of_the_disk_under_one_file,
+        each_write_of_the_spool_may_fail,
         errors_of_the_disk_lose_nothing_at_agent_and_console,
     ])
