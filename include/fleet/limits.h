@@ -43,6 +43,20 @@
 #define FLEET_PAGE_MAX                1000
 #define FLEET_AUDIT_PAGE_DEFAULT      20
 
+/* joining */
+#define FLEET_CERTIFICATE_SKEW_S                                                                             \
+	3600 /* a certificate holds since so long before it was made: clocks differ */
+#define FLEET_CERTIFICATE_PEM_MAX       8192
+#define FLEET_CERTIFICATE_LIFE_S        (90 * INT64_C(86400)) /* of an agent's; renewed after two thirds */
+#define FLEET_AUTHORITIES_PEM_MAX       65536 /* what a console says its agents should trust */
+#define FLEET_CREDENTIALS_PER_AGENT_MAX 4     /* the newest count */
+#define FLEET_JOIN_TOKENS_MAX           1000  /* that have neither expired nor been revoked */
+#define FLEET_JOIN_USES_MAX             1000
+#define FLEET_JOIN_LIFE_DEFAULT_S       3600
+#define FLEET_JOIN_LIFE_MAX_S           (30 * INT64_C(86400))
+#define FLEET_REJOIN_LIFE_MAX_S         (30 * INT64_C(86400))
+#define FLEET_JOINING_MAX               256 /* at a time */
+
 /* fleet */
 #define FLEET_AGENTS_MAX                  10000
 #define FLEET_APPS_PER_AGENT_MAX          200
