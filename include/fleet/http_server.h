@@ -7,6 +7,7 @@
 #include "fleet/json.h"
 
 struct fleet_tls_server;
+struct fleet_x509_facts;
 struct fleet_http_server;
 struct fleet_http_request;
 struct fleet_http_stream;
@@ -54,6 +55,9 @@ const char *fleet_http_query(
 const char *fleet_http_header(const struct fleet_http_request *req, const char *name); /* NULL absent */
 const char *fleet_http_body(const struct fleet_http_request *req, size_t *ret_len);    /* NUL-terminated */
 const char *fleet_http_peer(const struct fleet_http_request *req); /* address without port */
+/* What the client's certificate is worth: as fleet_tls_client_of has it; 0 over plain HTTP. */
+int fleet_http_certificate(const struct fleet_http_request *req, struct fleet_x509_facts *ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 /* Parsed body of a POST: an object, else 400 (415 for another content type, 413 past the bound) was
  * answered and NULL returned. Borrowed from req. Checks fields strictly where given. */
 struct json_object *fleet_http_json_body(

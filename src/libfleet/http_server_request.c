@@ -3,6 +3,7 @@
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
 #include "fleet/text.h"
+#include "fleet/tls.h"
 #include "http_server_internal.h"
 
 static const struct {
@@ -257,6 +258,12 @@ const char *fleet_http_method(const struct fleet_http_request *req)
 const char *fleet_http_path(const struct fleet_http_request *req)
 {
 	return req->path;
+}
+
+int fleet_http_certificate(
+	const struct fleet_http_request *req, struct fleet_x509_facts *ret, struct fleet_error *err)
+{
+	return req->evcon ? fleet_tls_client_of(evhttp_connection_get_bufferevent(req->evcon), ret, err) : 0;
 }
 
 const char *fleet_http_peer(const struct fleet_http_request *req)

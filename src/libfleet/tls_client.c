@@ -3,11 +3,14 @@
 #include <openssl/x509v3.h>
 #include "fleet/limits.h"
 #include "tls_internal.h"
+#include "x509_internal.h"
 
 struct fleet_tls_client {
 	SSL_CTX *context; /* NULL: not read yet */
-	char *ca_file, *ca_setting;
-	struct tls_stamp ca;
+	char *ca_file, *ca_setting, *cert_file, *key_file;
+	bool has_authority_key; /* then that is trusted, and no file */
+	unsigned char authority_key[FLEET_SHA256_LEN];
+	struct tls_stamp ca, cert, key;
 	SSL_SESSION *session; /* NULL: none to resume */
 	char *session_host;   /* whose it is */
 	uint16_t session_port;
@@ -19,6 +22,11 @@ struct fleet_tls_client *fleet_tls_client_new(const struct fleet_tls_client_opti
 
 	client->ca_file = xstrdup(options->ca_file);
 	client->ca_setting = xstrdup(options->ca_setting);
+	client->cert_file = xstrdup(options->cert_file);
+	client->key_file = xstrdup(options->key_file);
+	client->has_authority_key = options->authority_key != NULL;
+	if (options->authority_key)
+		memcpy(client->authority_key, options->authority_key, sizeof(client->authority_key));
 	return client;
 }
 
@@ -39,6 +47,8 @@ void fleet_tls_client_free(struct fleet_tls_client *client)
 	SSL_CTX_free(client->context);
 	free(client->ca_file);
 	free(client->ca_setting);
+	free(client->cert_file);
+	free(client->key_file);
 	free(client);
 }
 
@@ -67,17 +77,72 @@ static int on_verify(int good, X509_STORE_CTX *store)
 	return good;
 }
 
+/* The one with the key that we know, among those that the server shows; borrowed. */
+static X509 *find_authority(STACK_OF(X509) * chain, const unsigned char key[FLEET_SHA256_LEN])
+{
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *certificate = sk_X509_value(chain, i);
+		unsigned char digest[FLEET_SHA256_LEN];
+
+		if (x509_digest_of_key(X509_get_X509_PUBKEY(certificate), digest, NULL) >= 0 &&
+			memcmp(digest, key, sizeof(digest)) == 0)
+			return certificate;
+	}
+	return NULL;
+}
+
+/* Nobody but the one with that key may have vouched for the server; names and dates count as ever. */
+static int verify_by_key(X509_STORE_CTX *store, void *arg)
+{
+	const struct fleet_tls_client *client = arg;
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_conn *conn = ssl ? tls_conn_of(ssl) : NULL;
+	X509 *authority = find_authority(X509_STORE_CTX_get0_untrusted(store), client->authority_key);
+	STACK_OF(X509) *trusted = sk_X509_new_null();
+	int good = 0;
+
+	if (authority && trusted && sk_X509_push(trusted, authority) > 0) {
+		X509_STORE_CTX_set0_trusted_stack(store, trusted);
+		X509_STORE_CTX_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+		good = X509_verify_cert(store) == 1;
+	} else {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
+		if (conn && !conn->refused)
+			conn->refused = xasprintf("who answers as %s is not the console that made the join "
+						  "token, or that has got "
+						  "another authority since: nothing was said to it",
+				conn->host);
+	}
+	sk_X509_free(trusted); /* what the chain holds of it has references of its own */
+	return good;
+}
+
+static int load(struct fleet_tls_client *client, SSL_CTX *context, struct fleet_error *err)
+{
+	int r = 0;
+
+	if (client->has_authority_key)
+		SSL_CTX_set_cert_verify_callback(context, verify_by_key, client);
+	else
+		r = tls_load_authorities(context, client->ca_file, err);
+	if (r >= 0 && client->cert_file)
+		r = tls_load_identity(context, client->cert_file, client->key_file, err);
+	return r;
+}
+
 int fleet_tls_client_ready(struct fleet_tls_client *client, struct fleet_error *err)
 {
-	const struct tls_stamp ca = tls_stamp_of(client->ca_file);
+	const struct tls_stamp ca = tls_stamp_of(client->ca_file), cert = tls_stamp_of(client->cert_file),
+			       key = tls_stamp_of(client->key_file);
 	SSL_CTX *context = NULL;
 	int r;
 
-	if (client->context && tls_stamp_equal(&ca, &client->ca))
+	if (client->context && tls_stamp_equal(&ca, &client->ca) && tls_stamp_equal(&cert, &client->cert) &&
+		tls_stamp_equal(&key, &client->key))
 		return 0;
 	r = tls_context_new(TLS_client_method(), &context, err);
 	if (r >= 0)
-		r = tls_load_authorities(context, client->ca_file, err);
+		r = load(client, context, err);
 	if (r < 0) {
 		SSL_CTX_free(context);
 		return r;
@@ -94,6 +159,8 @@ int fleet_tls_client_ready(struct fleet_tls_client *client, struct fleet_error *
 	forget_session(client); /* it stands for a certificate that others had vouched for */
 	client->context = context;
 	client->ca = ca;
+	client->cert = cert;
+	client->key = key;
 	return 0;
 }
 

@@ -2,7 +2,7 @@
  *
  * tls_files.c reads certificates, keys and authorities; tls_server.c and tls_client.c have the contexts and
  * their connections; tls_explain.c the sentences; tls_conn.c what hangs on a
- * connection; tls_socket.c what carries one that was taken over. */
+ * connection; tls_socket.c what carries one that was taken over; tls_peer.c what clients show. */
 #ifndef FLEET_TLS_INTERNAL_H
 #define FLEET_TLS_INTERNAL_H
 #include <event2/bufferevent.h>
@@ -29,6 +29,7 @@ struct tls_conn {
 	const char *ca_setting; /* borrowed from the client; */
 	const char *ca_file;    /* likewise. Read while the handshake goes on */
 	char *refused;          /* owned; why the server's certificate was not taken */
+	int client_error;       /* X509_V_ERR_ of what a client has shown */
 };
 /* Makes it; it is freed with ssl. */
 struct tls_conn *tls_conn_new(SSL *ssl);
@@ -40,6 +41,8 @@ int tls_load_identity(SSL_CTX *context, const char *cert_file, const char *key_f
 	struct fleet_error *err) FLEET_MUST_CHECK;
 /* NULL: the system's authorities. */
 int tls_load_authorities(SSL_CTX *context, const char *ca_file, struct fleet_error *err) FLEET_MUST_CHECK;
+/* tls_peer.c: has clients asked for certificates of these authorities. */
+int tls_ask_clients(SSL_CTX *context, const char *ca_file, struct fleet_error *err) FLEET_MUST_CHECK;
 /* OpenSSL's oldest error as a word for people, and the queue emptied. */
 const char *tls_error_text(char *out, size_t len);
 

@@ -7,9 +7,9 @@
 
 struct fleet_tls_server {
 	SSL_CTX *context;
-	char *cert_file, *key_file;
+	char *cert_file, *key_file, *client_ca_file; /* the last: NULL, clients are not asked */
 	bool allow_1_2;
-	struct tls_stamp cert, key; /* what was read last, well or not */
+	struct tls_stamp cert, key, client_ca; /* what was read last, well or not */
 	int64_t expires;
 };
 
@@ -32,6 +32,8 @@ static int load(struct fleet_tls_server *server, struct fleet_error *err)
 	if (r < 0)
 		return r;
 	r = tls_load_identity(context, server->cert_file, server->key_file, err);
+	if (r >= 0 && server->client_ca_file)
+		r = tls_ask_clients(context, server->client_ca_file, err);
 	if (r < 0) {
 		SSL_CTX_free(context);
 		return r;
@@ -58,6 +60,7 @@ int fleet_tls_server_new(const struct fleet_tls_server_options *options, struct 
 
 	server->cert_file = xstrdup(options->cert_file);
 	server->key_file = xstrdup(options->key_file);
+	server->client_ca_file = xstrdup(options->client_ca_file);
 	server->allow_1_2 = options->allow_1_2;
 	r = fleet_tls_server_reload(server, false, err);
 	if (r < 0)
@@ -70,12 +73,15 @@ int fleet_tls_server_reload(struct fleet_tls_server *server, bool only_if_change
 {
 	/* Before reading: what changes in the meantime is seen the next time. */
 	const struct tls_stamp cert = tls_stamp_of(server->cert_file), key = tls_stamp_of(server->key_file);
+	const struct tls_stamp client_ca = tls_stamp_of(server->client_ca_file);
 	int r;
 
-	if (only_if_changed && tls_stamp_equal(&cert, &server->cert) && tls_stamp_equal(&key, &server->key))
+	if (only_if_changed && tls_stamp_equal(&cert, &server->cert) && tls_stamp_equal(&key, &server->key) &&
+		tls_stamp_equal(&client_ca, &server->client_ca))
 		return 0;
 	server->cert = cert;
 	server->key = key;
+	server->client_ca = client_ca;
 	r = load(server, err);
 	return r < 0 ? r : 1;
 }
@@ -92,6 +98,7 @@ void fleet_tls_server_free(struct fleet_tls_server *server)
 	SSL_CTX_free(server->context);
 	free(server->cert_file);
 	free(server->key_file);
+	free(server->client_ca_file);
 	free(server);
 }
 
