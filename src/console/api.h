@@ -17,6 +17,8 @@ fleet_http_handler api_artifacts_file;
 fleet_http_handler api_audit_list, api_audit_doubts, api_audit_accept_gap;
 fleet_http_handler api_keys_list, api_keys_create, api_keys_get, api_keys_revoke, api_keys_rotate;
 fleet_http_handler api_session_log_in, api_session_get, api_session_log_out;
+fleet_http_handler api_agents_revoke, api_agents_remove, api_agents_allow_rejoin, api_join;
+fleet_http_handler api_join_tokens_list, api_join_tokens_create, api_join_tokens_revoke;
 fleet_http_handler api_events, api_hub, api_healthz, api_readyz, api_version, api_static;
 
 /* --- shared by the handlers (api.c) -------------------------------------------------------------------- */

@@ -55,12 +55,25 @@ void api_agents_list(struct fleet_http_request *req, void *arg)
 	api_reply_page(req, array, next, params);
 }
 
+/* With what is known of its right to be one, where it has joined or an operator has said something. */
 void api_agents_get(struct fleet_http_request *req, void *arg)
 {
+	const struct console *console = arg;
 	const struct agent *agent = api_find_agent(arg, req);
+	const struct member *m = agent ? members_get(&console->members, agent->id) : NULL;
+	struct json_object *body;
 
-	if (agent)
+	if (!agent)
+		return;
+	if (!m) {
 		fleet_http_reply_json(req, 200, json_object_get(agent->doc));
+		return;
+	}
+	body = json_object_new_object();
+	json_object_object_foreach (agent->doc, key, value)
+		fleet_json_add(body, key, json_object_get(value));
+	fleet_json_add(body, "access", member_to_json(m));
+	fleet_http_reply_json(req, 200, body);
 }
 
 void api_agents_ping(struct fleet_http_request *req, void *arg)

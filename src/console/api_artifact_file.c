@@ -195,13 +195,14 @@ static void on_opened(struct file_job *job, int result, const struct fleet_error
 /* An agent gets what it is to install, and nothing else: releases may hold what is not everybody's. */
 static bool may_have(struct fleet_http_request *req, const struct console *console, const struct artifact *a)
 {
-	const char *authorization = fleet_http_header(req, "Authorization");
 	_cleanup_free_ char *source = artifact_source(a);
 	const char *agent_id;
+	struct proof proof;
 
 	if (auth_key(req))
 		return true; /* the gate has judged it */
-	agent_id = auth_find_agent(&console->config, authorization);
+	members_read_proof(req, &proof);
+	agent_id = members_find(&console->members, &proof);
 	if (agent_id && commands_find_source(&console->commands, source, agent_id, true))
 		return true;
 	fleet_http_reply_problem(req, 403, "forbidden", NULL,

@@ -11,4 +11,17 @@ void audit_agent(struct store *store, const char *agent_id, const char *source_a
 void audit_system(struct store *store, const char *agent_id, struct json_object *takes_details,
 	const char *fmt, ...) FLEET_PRINTF(4, 5);
 
+/* Refusals are rationed: nobody without a credential may fill the log. */
+struct audit_ration {
+	int64_t since_ms; /* monotonic */
+	unsigned told, left_out;
+};
+struct audit_refused { /* borrowed texts */
+	const char *category, *agent_id, *peer;
+	const char *what; /* "agent refused" */
+	const char *why;
+};
+/* Logged in any case. */
+void audit_refusal(struct audit_ration *ration, struct store *store, const struct audit_refused *refused);
+
 #endif

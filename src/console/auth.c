@@ -8,7 +8,7 @@
 /* --- agents ------------------------------------------------------------------------------------------ */
 
 /* Takes the same time wherever the first difference lies. */
-static bool digests_equal(const unsigned char a[FLEET_SHA256_LEN], const unsigned char b[FLEET_SHA256_LEN])
+bool auth_digests_equal(const unsigned char a[FLEET_SHA256_LEN], const unsigned char b[FLEET_SHA256_LEN])
 {
 	volatile unsigned char difference = 0;
 
@@ -28,7 +28,7 @@ const char *auth_bearer_token(const char *authorization)
 	return *token && strlen(token) <= FLEET_API_KEY_MAX ? token : NULL;
 }
 
-static int bearer_digest(const char *authorization, unsigned char ret_digest[FLEET_SHA256_LEN])
+int auth_bearer_digest(const char *authorization, unsigned char ret_digest[FLEET_SHA256_LEN])
 {
 	const char *token = auth_bearer_token(authorization);
 
@@ -43,10 +43,10 @@ const char *auth_find_agent(const struct console_config *config, const char *aut
 	unsigned char digest[FLEET_SHA256_LEN];
 	const char *found = NULL;
 
-	if (bearer_digest(authorization, digest) < 0)
+	if (auth_bearer_digest(authorization, digest) < 0)
 		return NULL;
 	for (size_t i = 0; i < config->agent_key_count; i++) { /* likewise */
-		if (digests_equal(config->agent_keys[i].digest, digest))
+		if (auth_digests_equal(config->agent_keys[i].digest, digest))
 			found = config->agent_keys[i].agent_id;
 	}
 	return found;
@@ -60,12 +60,12 @@ enum agent_access auth_judge_agent(
 
 	if (config->dev)
 		return AGENT_WELCOME;
-	if (bearer_digest(authorization, digest) < 0)
+	if (auth_bearer_digest(authorization, digest) < 0)
 		return AGENT_UNAUTHENTICATED;
 	for (size_t i = 0; i < config->agent_key_count; i++) {
 		const struct agent_key *key = &config->agent_keys[i];
 
-		if (!digests_equal(key->digest, digest))
+		if (!auth_digests_equal(key->digest, digest))
 			continue;
 		if (str_equal(key->agent_id, agent_id))
 			access = AGENT_WELCOME;

@@ -9,6 +9,7 @@
 #include "console/events.h"
 #include "console/keys.h"
 #include "console/logins.h"
+#include "console/members.h"
 #include "console/registry.h"
 #include "console/sessions.h"
 #include "fleet/http_server.h"
@@ -17,6 +18,8 @@ struct auth {
 	const struct console_config *config; /* borrowed, as are the next two */
 	struct keys *keys;
 	const struct registry *registry;
+	const struct members
+		*members; /* borrowed: which agents' proofs are good; set before the first request */
 	struct sessions sessions;
 	struct logins logins;
 	struct api_key *dev; /* owned: who asks in --dev; NULL otherwise */
@@ -69,6 +72,12 @@ bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, c
 /* The agent whose key an Authorization header shows, or NULL; also with --dev, which asks for none. Borrowed
  * from config. */
 const char *auth_find_agent(const struct console_config *config, const char *authorization);
+/* Digest of the bearer token in an Authorization header; -EINVAL where there is none. */
+int auth_bearer_digest(
+	const char *authorization, unsigned char ret_digest[FLEET_SHA256_LEN]) FLEET_MUST_CHECK;
+/* Takes the same time wherever the first difference lies. */
+bool auth_digests_equal(const unsigned char a[FLEET_SHA256_LEN], const unsigned char b[FLEET_SHA256_LEN]);
+/* Of console.yaml's agent keys alone; members_judge knows the others. */
 enum agent_access { AGENT_WELCOME, AGENT_UNAUTHENTICATED, AGENT_OTHERS_KEY };
 enum agent_access auth_judge_agent(
 	const struct console_config *config, const char *authorization, const char *agent_id);

@@ -85,32 +85,40 @@ static bool refuse_page(struct auth *auth, struct fleet_http_request *req,
 	return auth_refuse(req, 403, "forbidden", fault);
 }
 
+/* By its key, or by the certificate of its connection. False: it is none. */
+static bool welcome_agent(const struct auth *auth, struct fleet_http_request *req)
+{
+	const char *agent_id;
+	struct proof proof;
+
+	members_read_proof(req, &proof);
+	agent_id = members_find(auth->members, &proof);
+	if (agent_id)
+		auth_welcome(req, NULL, agent_id, face_of(req), NULL);
+	return agent_id != NULL;
+}
+
 /* Welcomes whoever it is, or has answered. */
 static bool identify(struct auth *auth, struct fleet_http_request *req, const struct fleet_http_route *route)
 {
 	const char *authorization = fleet_http_header(req, "Authorization");
 	_cleanup_(api_key_secret_freep) char *cookie = authorization ? NULL : auth_cookie(auth, req);
 	const struct session *session;
-	const char *fault, *agent_id, *token;
+	const char *fault, *token;
 	struct api_key *key;
 
 	if (auth->dev) {
 		auth_welcome(req, auth->dev, auth->dev->name, face_of(req), NULL);
 		return true;
 	}
+	if (access_role(route->access) == ACCESS_RELEASE && welcome_agent(auth, req))
+		return true;
 	if (authorization) {
-		agent_id = access_role(route->access) == ACCESS_RELEASE
-				   ? auth_find_agent(auth->config, authorization)
-				   : NULL;
 		token = auth_bearer_token(authorization);
-		if (!agent_id) {
-			key = auth_check_secret(auth, req, token ? token : "");
-			if (!key)
-				return false;
-			auth_welcome(req, key, key->name, face_of(req), NULL);
-			return true;
-		}
-		auth_welcome(req, NULL, agent_id, face_of(req), NULL);
+		key = auth_check_secret(auth, req, token ? token : "");
+		if (!key)
+			return false;
+		auth_welcome(req, key, key->name, face_of(req), NULL);
 		return true;
 	}
 	session = cookie ? sessions_find(&auth->sessions, cookie, fleet_clock_wall_ms()) : NULL;

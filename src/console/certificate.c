@@ -5,6 +5,8 @@
 
 #include "console/audit.h"
 #include "fleet/clock.h"
+#include "fleet/file.h"
+#include "fleet/limits.h"
 #include "fleet/log.h"
 
 #define LOOK_MS   5000
@@ -32,10 +34,10 @@ static void warn_of_expiry(struct certificate *c)
 	if (expires * 1000 <= fleet_clock_wall_ms())
 		log_error("the certificate in %s expired on %s: agents and operators refuse it until it is "
 			  "replaced",
-			c->config->tls_cert_file, date);
+			c->cert_file, date);
 	else if (days < WARN_DAYS)
 		log_warn("the certificate in %s expires on %s: agents and operators refuse it from then on",
-			c->config->tls_cert_file, date);
+			c->cert_file, date);
 }
 
 static void warn_of_readers(const char *path)
@@ -46,22 +48,70 @@ static void warn_of_readers(const char *path)
 		log_warn("%s, the certificate's key, is open to every user: chmod 640 it", path);
 }
 
-int certificate_open(struct certificate *c, const struct console_config *config, struct store *store,
-	struct fleet_error *err)
+/* What agents are told of it when they join. Who vouches for it is the last of the chain; where that one
+ * vouches for itself, agents have to be told to trust it, else they trust what the world trusts. */
+static int read_authority(struct certificate *c, struct fleet_error *err)
 {
-	const struct fleet_tls_server_options options = {.cert_file = config->tls_cert_file,
-		.key_file = config->tls_key_file,
-		.allow_1_2 = config->tls_allow_1_2};
+	_cleanup_free_ char *pem = NULL;
+	struct fleet_x509_facts last;
+	size_t len = 0;
+	int r = fleet_file_read(c->cert_file, FLEET_TLS_FILE_MAX, &pem, &len, err);
+
+	if (r >= 0)
+		r = fleet_x509_facts_of_last(pem, len, &last, err);
+	if (r < 0)
+		return r;
+	memcpy(c->authority, last.key, sizeof(c->authority));
+	c->has_authority = true;
+	free(c->authorities);
+	c->authorities = last.is_root ? fleet_x509_last(pem, len) : NULL;
+	return 0;
+}
+
+/* Its own authority's, where the config names none. */
+static int ensure_own(struct certificate *c, struct fleet_error *err)
+{
+	int r = c->is_own ? ca_ensure_server(c->ca, c->config->listen_host, err) : 0;
+
+	if (r > 0)
+		log_info("made a certificate for this console, of its own authority: %s", c->cert_file);
+	return r;
+}
+
+int certificate_open(struct certificate *c, const struct console_config *config, const struct ca *ca,
+	struct store *store, struct fleet_error *err)
+{
+	struct fleet_tls_server_options options = {.allow_1_2 = config->tls_allow_1_2};
 	int r;
 
-	*c = (struct certificate){.config = config, .store = store};
-	if (!config->tls_cert_file)
+	*c = (struct certificate){.config = config, .store = store, .ca = ca};
+	if (!config->tls_cert_file && !ca && config->tls_wanted)
+		return fleet_error_set(err, -ENOENT,
+			"the settings ask for TLS and name no certificate, and this console has no authority "
+			"that "
+			"could make one: give cert_file and key_file, or run `fleet-console ca init`");
+	c->cert_file = config->tls_cert_file;
+	c->key_file = config->tls_key_file;
+	if (!c->cert_file && ca && !config->dev) {
+		c->is_own = true;
+		c->cert_file = ca->server_cert;
+		c->key_file = ca->server_key;
+	}
+	if (!c->cert_file)
 		return 0;
-	r = fleet_tls_server_new(&options, &c->tls, err);
+	options.cert_file = c->cert_file;
+	options.key_file = c->key_file;
+	if (ca && (config->agent_auth & AGENT_AUTH_MTLS))
+		options.client_ca_file = ca->cert_file;
+	r = ensure_own(c, err);
+	if (r >= 0)
+		r = fleet_tls_server_new(&options, &c->tls, err);
+	if (r >= 0)
+		r = read_authority(c, err);
 	if (r < 0)
 		return r;
 	c->look_ms = fleet_clock_monotonic_ms() + LOOK_MS;
-	warn_of_readers(config->tls_key_file);
+	warn_of_readers(c->key_file);
 	warn_of_expiry(c);
 	return 0;
 }
@@ -70,18 +120,21 @@ static void read_again(struct certificate *c, bool only_if_changed)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
 	char date[32];
-	int r = fleet_tls_server_reload(c->tls, only_if_changed, &err);
+	int r = ensure_own(c, &err);
 
+	if (r >= 0)
+		r = fleet_tls_server_reload(c->tls, only_if_changed, &err);
+	if (r > 0 && read_authority(c, &err) < 0)
+		r = err.code;
 	c->look_ms = fleet_clock_monotonic_ms() + LOOK_MS;
 	if (r < 0)
 		log_error("%s; the certificate of before is still used", err.message);
 	if (r <= 0)
 		return;
 	show_date(fleet_tls_server_expires(c->tls), date, sizeof(date));
-	log_info(
-		"The certificate in %s was read again; it is valid until %s", c->config->tls_cert_file, date);
+	log_info("The certificate in %s was read again; it is valid until %s", c->cert_file, date);
 	audit_system(c->store, NULL, NULL, "certificate read again (valid until %s)", date);
-	warn_of_readers(c->config->tls_key_file);
+	warn_of_readers(c->key_file);
 	warn_of_expiry(c);
 }
 
@@ -109,5 +162,6 @@ void certificate_reload(struct certificate *c)
 void certificate_done(struct certificate *c)
 {
 	fleet_tls_server_free(c->tls);
+	free(c->authorities);
 	*c = (struct certificate){0};
 }

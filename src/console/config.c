@@ -19,6 +19,8 @@ const char console_config_help[] =
 	"       fleet-console key rotate NAME [--overlap TIME]\n"
 	"       fleet-console key revoke NAME\n"
 	"       fleet-console command-key show [--data-dir DIR]\n"
+	"       fleet-console ca init|names [--data-dir DIR] [NAME]...\n"
+	"       fleet-console ca show [--data-dir DIR]\n"
 	"\n"
 	"Runs the fleet's console: the hub for agents, the REST API and the dashboard.\n"
 	"\n"
@@ -40,7 +42,13 @@ const char console_config_help[] =
 	"                      update, read-config, read-logs, ping, cancel or artifacts. TIME: 12h, 90d.\n"
 	"                      --overlap: for so long the key before is good, too\n"
 	"  command-key show    prints the public half of the key that signs commands, as a JWK\n"
-	"                      (also: key show)\n";
+	"                      (also: key show)\n"
+	"  ca init [NAME]...   makes the console's own authority: for agents' certificates, and for https "
+	"where\n"
+	"                      the settings name no certificate. NAME: what else this console is called\n"
+	"  ca names NAME...    replaces those names\n"
+	"  ca show             prints the authority's certificate (PEM), and on stderr what there is to know "
+	"of it\n";
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -247,6 +255,8 @@ int console_config_load(int argc, char **argv, struct console_config *ret, enum 
 	_cleanup_(console_config_done) struct console_config config = {
 		.log_level = FLEET_LOG_INFO,
 		.command_ttl_ms = FLEET_COMMAND_TTL_S * INT64_C(1000),
+		.agent_auth = AGENT_AUTH_BOTH,
+		.agent_certificate_life_s = FLEET_CERTIFICATE_LIFE_S,
 	};
 	struct flags flags = {0};
 	int r;

@@ -16,6 +16,10 @@ struct config_key {
 	unsigned char digest[FLEET_SHA256_LEN];
 	enum role role;
 };
+/* By what agents prove who they are: keys (of console.yaml, or given when they join), certificates of the
+ * console's own authority. */
+enum agent_auth { AGENT_AUTH_TOKEN = 1, AGENT_AUTH_MTLS = 2, AGENT_AUTH_BOTH = 3 };
+
 struct agent_key {
 	char *agent_id; /* owned: the only agent that may show it */
 	unsigned char digest[FLEET_SHA256_LEN];
@@ -26,9 +30,12 @@ struct console_config {
 	char *listen_host; /* owned: an address without brackets */
 	uint16_t listen_port;
 	char *tls_cert_file, *tls_key_file; /* owned; NULL: plain HTTP */
+	bool tls_wanted;                    /* the file has tls: plain HTTP is not meant */
 	bool tls_allow_1_2;                 /* beside 1.3 */
-	char *data_dir;                     /* owned */
-	char *web_dir;                      /* owned; NULL: beside the program, else the installed one */
+	enum agent_auth agent_auth;         /* 0 (a zeroed config): both */
+	int64_t agent_certificate_life_s;
+	char *data_dir; /* owned */
+	char *web_dir;  /* owned; NULL: beside the program, else the installed one */
 	enum fleet_log_level log_level;
 	enum fleet_log_format log_format;
 	int64_t heartbeat_interval_ms; /* told to the agents; 0: each keeps its own */

@@ -5,7 +5,7 @@
 #include "fleet/yaml.h"
 
 static const char *const root_keys[] = {"listen", "tls", "data_dir", "web_dir", "log", "api_keys",
-	"agent_keys", "heartbeat_interval", "command_ttl", NULL};
+	"agent_keys", "agent_auth", "agent_certificate_life", "heartbeat_interval", "command_ttl", NULL};
 static const char *const tls_keys[] = {"cert_file", "key_file", "min_version", NULL};
 static const char *const log_keys[] = {"level", "format", NULL};
 static const char *const api_key_keys[] = {"name", "key", "key_sha256", "role", NULL};
@@ -64,13 +64,40 @@ static int read_tls(struct console_config *config, const struct fleet_yaml *yaml
 	if (r < 0)
 		return r;
 	/* Half of it must not mean plain HTTP. */
-	if (!config->tls_cert_file || !config->tls_key_file)
+	if (!config->tls_cert_file != !config->tls_key_file)
 		return fleet_yaml_error(yaml, tls, err, "tls needs both cert_file and key_file");
+	config->tls_wanted = true;
 	if (version && strcmp(version, "1.2") != 0 && strcmp(version, "1.3") != 0)
 		return fleet_yaml_error(yaml, fleet_yaml_get(tls, "min_version"), err,
 			"min_version must be 1.2 or 1.3, not '%s'", version);
 	config->tls_allow_1_2 = str_equal(version, "1.2");
 	return 0;
+}
+
+static int read_agent_auth(struct console_config *config, const struct fleet_yaml *yaml,
+	const struct fleet_yaml_node *root, struct fleet_error *err)
+{
+	static const char *const modes[] = {
+		[AGENT_AUTH_TOKEN] = "token", [AGENT_AUTH_MTLS] = "mtls", [AGENT_AUTH_BOTH] = "both"};
+	int64_t life_ms = config->agent_certificate_life_s * 1000;
+	const char *mode = NULL;
+	int r = fleet_yaml_get_string(yaml, root, "agent_auth", &mode, err);
+
+	if (r >= 0)
+		r = read_duration(yaml, root, "agent_certificate_life", 10 * 1000,
+			365 * 86400 * INT64_C(1000), &life_ms, err);
+	if (r < 0)
+		return r;
+	config->agent_certificate_life_s = life_ms / 1000;
+	for (size_t i = 1; mode && i < FLEET_ARRAY_LEN(modes); i++) {
+		if (strcmp(mode, modes[i]) == 0) {
+			config->agent_auth = (enum agent_auth)i;
+			return 0;
+		}
+	}
+	return mode ? fleet_yaml_error(yaml, fleet_yaml_get(root, "agent_auth"), err,
+			      "agent_auth must be token, mtls or both, not '%s'", mode)
+		    : 0;
 }
 
 static int read_log(struct console_config *config, const struct fleet_yaml *yaml,
@@ -252,6 +279,8 @@ int console_config_read(struct console_config *config, const char *text, size_t 
 		r = read_tls(config, yaml, root, err);
 	if (r >= 0)
 		r = read_log(config, yaml, root, err);
+	if (r >= 0)
+		r = read_agent_auth(config, yaml, root, err);
 	if (r >= 0)
 		r = read_duration(yaml, root, "heartbeat_interval", 1000, 3600 * 1000,
 			&config->heartbeat_interval_ms, err);

@@ -43,6 +43,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	keys_tick(&console->keys);
 	auth_tick(&console->auth);
 	certificate_tick(&console->certificate);
+	hub_tick(console->hub, fleet_clock_wall_ms());
 }
 
 static void on_flushed(evutil_socket_t fd, short what, void *arg)
@@ -159,16 +160,29 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 	registry_init(
 		&console->registry, console->store, console->events, console->config.heartbeat_interval_ms);
 	console->snapshots = snapshots_new(console->store);
+	members_init(&console->members, &console->config, console->store);
 	console->hub = hub_new(&(struct hub_options){
 		.base = console->base,
 		.config = &console->config,
 		.store = console->store,
 		.registry = &console->registry,
 		.commands = &console->commands,
+		.members = &console->members,
 		.key = console->key,
 		.apps_seen = on_apps_seen,
 		.arg = console->snapshots,
 	});
+	console->joining = joining_new(&(struct joining_options){
+		.base = console->base,
+		.config = &console->config,
+		.store = console->store,
+		.members = &console->members,
+		.registry = &console->registry,
+		.hub = console->hub,
+		.ca = console->ca,
+		.certificate = &console->certificate,
+	});
+	hub_set_joining(console->hub, console->joining);
 	snapshots_start(console->snapshots, console->hub);
 	commands_init(&console->commands, &(struct commands_options){
 						  .store = console->store,
@@ -185,6 +199,8 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 	artifacts_init(&console->artifacts, console->store, &console->commands, console->files,
 		console->config.data_dir);
 	r = registry_load(&console->registry, err);
+	if (r >= 0)
+		r = members_load(&console->members, err);
 	if (r >= 0)
 		r = commands_load(&console->commands, err);
 	if (r >= 0)
@@ -208,6 +224,7 @@ static int start_access(struct console *console, struct fleet_error *err)
 	console->keys.gone = on_key_gone;
 	console->keys.arg = console;
 	auth_init(&console->auth, &console->config, console->store, &console->keys, &console->registry);
+	console->auth.members = &console->members;
 	r = keys_load(&console->keys, err);
 	if (r >= 0 && !console->config.dev && !keys_have_admin(&console->keys))
 		log_warn("there is no API key of an admin: stop the console, and make one with "
@@ -228,10 +245,14 @@ static int start_server(struct console *console, struct fleet_error *err)
 		int number;
 		event_callback_fn callback;
 	} watched[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGHUP, on_hangup}};
-	int r = certificate_open(&console->certificate, &console->config, console->store, err);
+	int r = certificate_open(&console->certificate, &console->config, console->ca, console->store, err);
 
 	if (r < 0)
 		return r;
+	if (console->config.agent_auth == AGENT_AUTH_MTLS && (!console->ca || !console->certificate.tls))
+		return fleet_error_set(err, -EINVAL,
+			"agent_auth: mtls needs an authority of this console, and https: run `fleet-console "
+			"ca init`");
 	r = fleet_http_server_new(console->base,
 		&(struct fleet_http_options){
 			.address = console->config.listen_host,
@@ -284,6 +305,10 @@ int console_new(struct console_config *takes_config, struct console **ret, struc
 	if (r >= 0)
 		r = signing_key_ensure(console->config.data_dir, &console->key, err);
 	if (r >= 0)
+		r = ca_load(console->config.data_dir, &console->ca, err);
+	if (r == -ENOENT) /* no authority: agents are given keys */
+		r = 0;
+	if (r >= 0)
 		r = start_rooms(console, err);
 	if (r >= 0)
 		r = start_access(console, err);
@@ -317,11 +342,14 @@ void console_free(struct console *console)
 		store_close(console->store);
 	if (console->farewell)
 		event_free(console->farewell);
+	joining_free(console->joining);
 	hub_free(console->hub);
 	snapshots_free(console->snapshots);
 	events_free(console->events);
 	fleet_http_server_free(console->http);
 	certificate_done(&console->certificate);
+	members_done(&console->members);
+	ca_free(console->ca);
 	artifacts_done(&console->artifacts);
 	file_worker_free(console->files);
 	commands_done(&console->commands);

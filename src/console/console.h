@@ -9,6 +9,8 @@
 #include "console/config.h"
 #include "console/events.h"
 #include "console/hub.h"
+#include "console/joining.h"
+#include "console/members.h"
 #include "console/registry.h"
 #include "console/snapshots.h"
 #include "console/static_files.h"
@@ -23,7 +25,10 @@ struct console {
 	struct commands commands;
 	struct file_worker *files;
 	struct artifacts artifacts;
+	struct ca *ca; /* NULL: there is none */
+	struct members members;
 	struct hub *hub;
+	struct joining *joining;
 	struct snapshots *snapshots;
 	struct keys keys;
 	struct auth auth;
@@ -51,5 +56,6 @@ int console_main_audit(int argc, char **argv);
 int console_main_command_key(int argc, char **argv);
 int console_main_key(int argc, char **argv);  /* console_keys.c */
 int console_main_init(int argc, char **argv); /* likewise */
+int console_main_ca(int argc, char **argv);   /* console_main_ca.c */
 
 #endif

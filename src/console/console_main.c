@@ -30,16 +30,16 @@ static void tell_address(const struct console *console)
 	}
 }
 
-static void warn_of_gaps(const struct console_config *config)
+static void warn_of_gaps(const struct console *console)
 {
+	const struct console_config *config = &console->config;
+
 	if (config->dev)
 		return;
-	if (config->agent_key_count == 0)
-		log_warn("agent_keys is empty: no agent can connect");
-	if (!config->tls_cert_file && !console_address_is_loopback(config->listen_host))
-		log_warn("keys travel unencrypted to %s: give the console a certificate (tls in its config), "
-			 "or put a "
-			 "TLS proxy in front",
+	if (!console->certificate.tls && !console_address_is_loopback(config->listen_host))
+		log_warn("keys travel unencrypted to %s: give the console a certificate (`fleet-console ca "
+			 "init`, or "
+			 "tls in its config), or put a TLS proxy in front",
 			config->listen_host);
 }
 
@@ -62,12 +62,12 @@ int console_main_run(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	fleet_log_init("fleet-console", config.log_level, config.log_format);
-	warn_of_gaps(&config);
 	if (console_new(&config, &console, &err) < 0) {
 		console_config_done(&config);
 		log_error("%s", err.message);
 		return EXIT_FAILURE;
 	}
+	warn_of_gaps(console);
 	tell_address(console);
 	console_run(console);
 	console_free(console);

@@ -6,11 +6,11 @@
 #include "fleet/clock.h"
 #include "fleet/log.h"
 
-#define REFUSALS_PER_MINUTE 20
-#define CLOSE_GOING_AWAY    1001
-#define CLOSE_POLICY        1008
+#define CLOSE_GOING_AWAY 1001
+#define CLOSE_POLICY     1008
 
-static void link_accept(struct hub *hub, struct fleet_http_request *req, const char *agent_id);
+static void link_accept(
+	struct hub *hub, struct fleet_http_request *req, const char *agent_id, int64_t expires_ms);
 
 /* --- a connection's life ----------------------------------------------------------------------------- */
 
@@ -86,8 +86,9 @@ void hub_link_disown(struct hub_link *link, const char *why)
 	}
 	hub_pings_fail(link, why);
 	hub_queries_fail(link, why);
+	link->agent = NULL; /* it may be removed before the connection has ended */
 	if (newcomer)
-		link_accept(hub, newcomer, link->agent_id);
+		link_accept(hub, newcomer, link->agent_id, link->newcomer_expires_ms);
 }
 
 void hub_link_close(struct hub_link *link, int code, const char *why)
@@ -126,26 +127,10 @@ static void on_closed(struct fleet_ws *ws, const struct fleet_ws_end *end, void 
 /* --- two for one agentId ----------------------------------------------------------------------------- */
 
 /* The audit log's line about a handshake that was refused. */
-static void audit_refusal(struct hub *hub, const char *agent_id, const char *peer, const char *why)
+static void tell_refusal(struct hub *hub, const char *agent_id, const char *peer, const char *why)
 {
-	int64_t now = fleet_clock_monotonic_ms();
-	struct json_object *details = NULL;
-
-	if (hub->refusals == 0 || now - hub->refusals_ms > 60000) {
-		hub->refusals_ms = now;
-		hub->refusals = 0;
-	}
-	log_warn("a connection as %s from %s was refused: %s", agent_id, peer, why);
-	if (++hub->refusals > REFUSALS_PER_MINUTE) {
-		hub->refusals_left_out++;
-		return;
-	}
-	if (hub->refusals_left_out > 0) {
-		details = json_object_new_object();
-		fleet_json_add_int(details, "refusalsLeftOut", hub->refusals_left_out);
-		hub->refusals_left_out = 0;
-	}
-	audit_agent(hub->options.store, agent_id, peer, details, "agent refused: %s", why);
+	audit_refusal(&hub->ration, hub->options.store,
+		&(struct audit_refused){"agent", agent_id, peer, "agent refused", why});
 }
 
 static const char *link_host(const struct hub_link *link)
@@ -162,7 +147,7 @@ static void refuse_newcomer(struct hub_link *link)
 	_cleanup_free_ char *why = xasprintf("the agentId is in use by %s (%s)", link_host(link), link->peer);
 
 	hub_timer_stop(&link->newcomer_timer);
-	audit_refusal(link->hub, link->agent_id, fleet_http_peer(newcomer), why);
+	tell_refusal(link->hub, link->agent_id, fleet_http_peer(newcomer), why);
 	fleet_json_add_string(extra, "agentId", link->agent_id);
 	fleet_http_reply_problem(newcomer, 409, "conflict", extra,
 		"agentId '%s' is in use by %s (%s): give one of the two another FLEET_AGENT_ID",
@@ -191,7 +176,7 @@ static void on_claim_timeout(evutil_socket_t fd, short what, void *arg)
 	link_end(link);
 }
 
-static void hold_newcomer(struct hub_link *link, struct fleet_http_request *req)
+static void hold_newcomer(struct hub_link *link, struct fleet_http_request *req, int64_t expires_ms)
 {
 	if (link->newcomer) {
 		fleet_http_reply_problem(req, 409, "conflict", NULL,
@@ -199,6 +184,7 @@ static void hold_newcomer(struct hub_link *link, struct fleet_http_request *req)
 		return;
 	}
 	link->newcomer = req;
+	link->newcomer_expires_ms = expires_ms;
 	hub_timer_start(link, &link->newcomer_timer, on_claim_timeout, HUB_CLAIM_MS);
 	fleet_ws_ping(link->ws);
 }
@@ -215,7 +201,8 @@ static void on_register_timeout(evutil_socket_t fd, short what, void *arg)
 static const struct fleet_ws_events ws_events = {
 	.message = hub_on_message, .alive = on_alive, .closed = on_closed};
 
-static void link_accept(struct hub *hub, struct fleet_http_request *req, const char *agent_id)
+static void link_accept(
+	struct hub *hub, struct fleet_http_request *req, const char *agent_id, int64_t expires_ms)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct hub_link *link = xcalloc(1, sizeof(*link));
@@ -223,6 +210,7 @@ static void link_accept(struct hub *hub, struct fleet_http_request *req, const c
 	link->refs = 1;
 	link->hub = hub;
 	link->agent_id = xstrdup(agent_id);
+	link->expires_ms = expires_ms;
 	link->result_ids = json_object_new_array();
 	(void)snprintf(
 		link->address, sizeof(link->address), "%s", fleet_http_peer(req)); /* an IP address: fits */
@@ -262,73 +250,98 @@ static bool offers_subprotocol(const char *header)
 	return false;
 }
 
-/* 0, or the status of a refusal that was answered. */
-static int check_handshake(struct hub *hub, struct fleet_http_request *req, const char *agent_id)
+bool hub_check_agent(struct fleet_http_request *req, const char *agent_id)
 {
-	const struct console_config *config = hub->options.config;
-	const char *peer = fleet_http_peer(req);
-	struct fleet_error err = FLEET_ERROR_INIT;
-	enum agent_access access;
-
 	if (!fleet_id_is_valid(agent_id ? agent_id : "")) {
 		fleet_http_reply_problem(req, 400, "invalid-request", NULL,
-			"name the agent: /api/hub?agentId=ID, of at most %d letters, digits, '.', '_' and "
-			"'-'",
-			FLEET_ID_MAX);
-		return 400;
+			"name the agent: %s?agentId=ID, of at most %d letters, digits, '.', '_' and '-'",
+			fleet_http_path(req), FLEET_ID_MAX);
+		return false;
 	}
 	if (fleet_http_header(req, "Origin")) {
-		audit_refusal(hub, agent_id, peer, "a browser's Origin");
 		fleet_http_reply_problem(
 			req, 403, "forbidden", NULL, "the hub is for agents, not for browsers");
-		return 403;
+		return false;
 	}
-	access = auth_judge_agent(config, fleet_http_header(req, "Authorization"), agent_id);
-	if (access == AGENT_UNAUTHENTICATED) {
-		audit_refusal(hub, agent_id, peer, "no valid key");
-		fleet_http_add_header(req, "WWW-Authenticate", "Bearer");
-		fleet_http_reply_problem(req, 401, "unauthenticated", NULL,
-			"this console does not know the key: set FLEET_API_KEY to the one made for '%s'",
-			agent_id);
-		return 401;
-	}
-	if (access == AGENT_OTHERS_KEY) {
-		audit_refusal(hub, agent_id, peer, "the key of another agent");
-		fleet_http_reply_problem(
-			req, 403, "forbidden", NULL, "this key belongs to another agent than '%s'", agent_id);
-		return 403;
-	}
+	return true;
+}
+
+bool hub_check_upgrade(struct fleet_http_request *req)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+
 	if (!offers_subprotocol(fleet_http_header(req, "Sec-WebSocket-Protocol"))) {
 		fleet_http_add_header(req, "Upgrade", "websocket");
 		fleet_http_reply_problem(req, 426, "invalid-request", NULL,
 			"this console speaks the WebSocket subprotocol " FLEET_SUBPROTOCOL);
-		return 426;
+		return false;
 	}
 	/* before anybody is asked whether he still lives: what is no handshake must not replace him */
 	if (fleet_ws_check_upgrade(req, &err) < 0) {
 		fleet_http_reply_problem(
 			req, 400, "invalid-request", NULL, "this is no WebSocket handshake: %s", err.message);
-		return 400;
+		return false;
 	}
-	return 0;
+	return true;
+}
+
+static void refuse_proof(struct hub *hub, struct fleet_http_request *req, const char *agent_id,
+	const struct judgement *judgement)
+{
+	tell_refusal(hub, agent_id, fleet_http_peer(req), judgement->why);
+	switch (judgement->verdict) {
+	case MEMBER_REVOKED:
+		fleet_http_reply_problem(req, 403, "forbidden", NULL,
+			"%s; an operator can let it in again: fleetctl agents allow-rejoin %s --for 1h",
+			judgement->why, agent_id);
+		break;
+	case MEMBER_OTHERS:
+		fleet_http_reply_problem(
+			req, 403, "forbidden", NULL, "'%s' was shown %s", agent_id, judgement->why);
+		break;
+	default:
+		fleet_http_add_header(req, "WWW-Authenticate", "Bearer");
+		fleet_http_reply_problem(req, 401, "unauthenticated", NULL,
+			"this console does not take what '%s' has shown: %s", agent_id, judgement->why);
+	}
+}
+
+/* False: it was answered. */
+static bool check_handshake(
+	struct hub *hub, struct fleet_http_request *req, const char *agent_id, struct judgement *ret)
+{
+	struct proof proof;
+
+	if (fleet_http_header(req, "Origin") && fleet_id_is_valid(agent_id ? agent_id : ""))
+		tell_refusal(hub, agent_id, fleet_http_peer(req), "a browser's Origin");
+	if (!hub_check_agent(req, agent_id))
+		return false;
+	members_read_proof(req, &proof);
+	members_judge(hub->options.members, &proof, agent_id, ret);
+	if (ret->verdict != MEMBER_WELCOME) {
+		refuse_proof(hub, req, agent_id, ret);
+		return false;
+	}
+	return hub_check_upgrade(req);
 }
 
 void hub_serve(struct hub *hub, struct fleet_http_request *req)
 {
 	const char *agent_id = fleet_http_query(req, "agentId");
+	struct judgement judgement;
 	struct hub_link *link;
 
 	if (hub->stopping) {
 		fleet_http_reply_problem(req, 503, "unavailable", NULL, "the console is stopping");
 		return;
 	}
-	if (check_handshake(hub, req, agent_id) != 0)
+	if (!check_handshake(hub, req, agent_id, &judgement))
 		return;
 	link = id_table_get(&hub->links, agent_id);
 	if (link)
-		hold_newcomer(link, req);
+		hold_newcomer(link, req, judgement.expires_ms);
 	else
-		link_accept(hub, req, agent_id);
+		link_accept(hub, req, agent_id, judgement.expires_ms);
 }
 
 /* --- the hub ----------------------------------------------------------------------------------------- */
@@ -339,6 +352,11 @@ struct hub *hub_new(const struct hub_options *options)
 
 	hub->options = *options;
 	return hub;
+}
+
+void hub_set_joining(struct hub *hub, struct joining *joining)
+{
+	hub->joining = joining;
 }
 
 void hub_free(struct hub *hub)
@@ -390,6 +408,26 @@ int hub_send(const char *agent_id, struct json_object *message, void *arg)
 	struct hub_link *link = id_table_get(&hub->links, agent_id);
 
 	return link && link->ready ? hub_link_send(link, message) : -ENOTCONN;
+}
+
+void hub_cut(struct hub *hub, const char *agent_id, const char *why)
+{
+	struct hub_link *link = id_table_get(&hub->links, agent_id);
+	struct fleet_http_request *newcomer = link ? TAKE_PTR(link->newcomer) : NULL;
+
+	if (newcomer) /* he was judged by what held before */
+		fleet_http_reply_problem(newcomer, 503, "unavailable", NULL, "%s: try again", why);
+	if (link)
+		hub_link_close(link, CLOSE_POLICY, why);
+}
+
+void hub_tick(struct hub *hub, int64_t wall_ms)
+{
+	for (struct hub_link *link = hub->all, *next; link; link = next) {
+		next = link->next;
+		if (link->owner && link->expires_ms && link->expires_ms <= wall_ms)
+			hub_link_close(link, CLOSE_POLICY, "its certificate has expired");
+	}
 }
 
 void hub_missed(struct agent *agent, int64_t silent_ms, void *arg)

@@ -6,6 +6,7 @@
 #define CONSOLE_HUB_H
 #include "console/commands.h"
 #include "console/config.h"
+#include "console/members.h"
 #include "console/registry.h"
 #include "fleet/http_server.h"
 #include "fleet/query.h"
@@ -18,12 +19,14 @@
 #define HUB_PING_MS  5000
 #define HUB_QUERY_MS 10000
 
+struct joining;
 struct hub_options {
 	struct event_base *base; /* borrowed, as are the others */
 	const struct console_config *config;
 	struct store *store;
 	struct registry *registry;
 	struct commands *commands;
+	const struct members *members;
 	const struct fleet_jws_key *key;
 	/* A heartbeat came: the agent's apps before it, and as it has them. May be NULL. */
 	void (*apps_seen)(
@@ -36,6 +39,8 @@ struct hub *hub_new(const struct hub_options *options); /* owned */
 /* Cuts what is left. Accepts NULL. Store callbacks may still come until the store is closed: close it first.
  */
 void hub_free(struct hub *hub);
+/* Who renews certificates; before the loop runs. */
+void hub_set_joining(struct hub *hub, struct joining *joining);
 /* Answers a request for /api/hub: takes its connection over, or refuses. */
 void hub_serve(struct hub *hub, struct fleet_http_request *req);
 
@@ -56,6 +61,16 @@ struct hub_query_request {
 void hub_query(struct hub *hub, const struct hub_query_request *request, hub_answered *done, void *arg);
 /* Ends a connection from which nothing was heard; its agent is offline at once. */
 void hub_missed(struct agent *agent, int64_t silent_ms, void *arg);
+
+/* Ends an agent's connection, where it has one: it is offline at once, and what it still says is not heard.
+ */
+void hub_cut(struct hub *hub, const char *agent_id, const char *why);
+/* Once a second: ends the connections of those whose certificate has expired in the meantime. */
+void hub_tick(struct hub *hub, int64_t wall_ms);
+/* Does the request name an agent, and not come from a browser? Does it ask for a WebSocket of our protocol?
+ * False: it was answered. For whoever else has a door for agents. */
+bool hub_check_agent(struct fleet_http_request *req, const char *agent_id);
+bool hub_check_upgrade(struct fleet_http_request *req);
 
 /* Says 1001 to every agent and takes no more. */
 void hub_stop(struct hub *hub, const char *reason);

@@ -2,6 +2,7 @@
  * store which end in it; the last one out frees it. */
 #ifndef CONSOLE_HUB_LINK_H
 #define CONSOLE_HUB_LINK_H
+#include "console/audit.h"
 #include "console/hub.h"
 #include "fleet/ws.h"
 
@@ -11,9 +12,8 @@ struct hub {
 	struct hub_link *all;  /* every one whose WebSocket is not closed */
 	size_t count;
 	bool stopping;
-	/* refusals in the audit log are rationed: nobody without a key may fill it */
-	int64_t refusals_ms;
-	unsigned refusals, refusals_left_out;
+	struct joining *joining; /* borrowed; NULL: certificates are not renewed */
+	struct audit_ration ration;
 };
 struct hub_ping;
 struct hub_query;
@@ -27,6 +27,7 @@ struct hub_link {
 	struct fleet_ws *ws;           /* owned; NULL: closed */
 	bool owner;                    /* it is in hub->links: what it says counts */
 	struct agent *agent;           /* borrowed; NULL until registered */
+	int64_t expires_ms;            /* wall: when its certificate does; 0: it has shown none */
 	bool ready;                    /* `registered` is on its way, commands may follow */
 	char spool_id[FLEET_UUID_LEN + 1];
 	struct event *timer; /* register is overdue, or: the store failed, come again */
@@ -40,6 +41,8 @@ struct hub_link {
 	/* a newcomer for the same agentId, held until this one has answered or not */
 	struct fleet_http_request *newcomer;
 	struct event *newcomer_timer;
+	int64_t newcomer_expires_ms;
+	bool renewing;             /* a certificate is being made */
 	struct hub_ping *pings;    /* owned */
 	struct hub_query *queries; /* owned */
 };

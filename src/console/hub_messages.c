@@ -2,6 +2,7 @@
  * connection stays. What must last is acked only after its commit. */
 #include "console/audit.h"
 #include "console/hub_link.h"
+#include "console/joining.h"
 #include "fleet/clock.h"
 #include "fleet/failpoint.h"
 #include "fleet/log.h"
@@ -404,6 +405,44 @@ static void handle_error(struct hub_link *link, struct json_object *message)
 			fleet_json_string(message, "message"), fleet_json_string(message, "code"));
 }
 
+/* --- certificates ------------------------------------------------------------------------------------- */
+
+static void on_renewal(const struct renewal *renewal, void *arg)
+{
+	_cleanup_(hub_link_unrefp) struct hub_link *link = arg;
+	_cleanup_json_ struct json_object *message = NULL;
+
+	link->renewing = false;
+	if (!link->owner)
+		return;
+	if (renewal->code) {
+		send_error(link, renewal->code, renewal->why, NULL);
+		return;
+	}
+	/* It is the same agent, on the connection of before: that goes on. */
+	if (link->expires_ms)
+		link->expires_ms = renewal->expires_ms;
+	message = fleet_message_new(FLEET_MESSAGE_RENEWED);
+	fleet_json_add_string(message, "certificate", renewal->certificate);
+	fleet_json_add_string(message, "authorities", renewal->authorities);
+	fleet_json_add_string(message, "serverTime", fleet_timestamp_now().text);
+	send_or_note(link, message);
+}
+
+static void handle_renew(struct hub_link *link, struct json_object *message)
+{
+	if (!link->hub->joining || link->renewing) {
+		send_error(link, link->renewing ? "busy" : "not-supported",
+			link->renewing ? "one certificate is being made already"
+				       : "this console gives no certificates",
+			message);
+		return;
+	}
+	link->renewing = true;
+	joining_renew(link->hub->joining, link->agent_id, fleet_json_string(message, "request"),
+		link->address, on_renewal, hub_link_ref(link));
+}
+
 /* --- dispatch ---------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -417,6 +456,7 @@ static const struct {
 	[FLEET_MESSAGE_COMMAND_PROGRESS] = {handle_progress, false},
 	[FLEET_MESSAGE_COMMAND_RESULT] = {handle_result, false},
 	[FLEET_MESSAGE_QUERY_RESULT] = {handle_query_result, false},
+	[FLEET_MESSAGE_RENEW] = {handle_renew, false},
 	[FLEET_MESSAGE_ERROR] = {handle_error, true},
 };
 

@@ -12,6 +12,7 @@ static const struct {
 	{"init", console_main_init},
 	{"key", console_main_key},
 	{"command-key", console_main_command_key},
+	{"ca", console_main_ca},
 };
 
 int main(int argc, char **argv)

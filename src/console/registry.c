@@ -250,6 +250,17 @@ void registry_offline(struct registry *registry, struct agent *agent)
 	save(registry, agent);
 }
 
+void registry_remove(struct registry *registry, const char *agent_id)
+{
+	struct agent *agent = id_table_remove(&registry->agents, agent_id);
+
+	if (!agent)
+		return;
+	fleet_json_add_bool(agent->doc, "removed", true);
+	publish(registry, agent);
+	agent_free(agent);
+}
+
 void registry_tick(struct registry *registry, struct registry_time now,
 	void (*missed)(struct agent *agent, int64_t silent_ms, void *arg), void *arg)
 {

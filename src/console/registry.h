@@ -72,6 +72,8 @@ void registry_heartbeat(struct registry *registry, struct agent *agent, struct j
  * once a minute must live to its third heartbeat. */
 void registry_alive(const struct registry *registry, struct agent *agent, struct registry_time now);
 void registry_offline(struct registry *registry, struct agent *agent);
+/* Forgets it, and says so to whoever listens to events; the store is told by whoever decides that. */
+void registry_remove(struct registry *registry, const char *agent_id);
 /* Once a second: tells who has missed their heartbeats (the callee ends the connection and calls
  * registry_offline), and saves what is unsaved. */
 void registry_tick(struct registry *registry, struct registry_time now,

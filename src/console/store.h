@@ -8,6 +8,7 @@
 #include "console/artifact.h"
 #include "console/command.h"
 #include "console/key.h"
+#include "console/member.h"
 
 struct store;
 
@@ -80,7 +81,7 @@ struct audit_filter {
 	const char *agent_id, *app_id, *category, *actor, *command_id;
 	int64_t from_ms, to_ms;
 	bool hide_requests;
-	bool oldest_first; /* else newest first */
+	bool oldest_first;               /* else newest first */
 	struct json_object *only_agents; /* an array of agentIds: events of these and no others; NULL: all */
 };
 void store_audit_query(struct store *store, const struct audit_filter *filter, struct store_page page,
@@ -144,6 +145,20 @@ void store_key_put(struct store *store, const struct api_key *key, const struct 
 void store_key_used(struct store *store, const char *id, int64_t at_ms); /* written behind */
 /* At start, synchronous; in the order in which they were made. One that cannot be read fails all. */
 int store_keys_load(struct store *store, void (*each)(struct api_key *takes_key, void *arg), void *arg,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* --- who may be an agent, and who may become one ------------------------------------------------------ */
+
+/* As it is now, with all its credentials, and the token by which it came (either may be NULL), committed with
+ * the audit event. */
+void store_member_save(struct store *store, const struct member *member, const struct join_token *token,
+	const struct audit_event *event, store_done *done, void *arg);
+/* With all that is kept of the agent but commands and the audit log. */
+void store_member_remove(struct store *store, const struct member *member, const struct audit_event *event,
+	store_done *done, void *arg);
+/* At start, synchronous. */
+int store_members_load(struct store *store, void (*member)(struct member *takes_member, void *arg),
+	void (*token)(struct join_token *takes_token, void *arg), void *arg,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* --- config files ------------------------------------------------------------------------------------ */

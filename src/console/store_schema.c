@@ -93,5 +93,22 @@ static const char version_5[] =
 	"  revoked_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE UNIQUE INDEX api_keys_by_name ON api_keys (name) WHERE revoked_ms = 0;";
 
-const char *const store_migrations[] = {version_1, version_2, version_3, version_4, version_5};
+/* Who has joined, by what agents prove who they are (keys and certificates: their digests), and tokens to
+ * join with. */
+static const char version_6[] =
+	"CREATE TABLE members ("
+	"  agent_id TEXT PRIMARY KEY, instance_id TEXT, token_id TEXT,"
+	"  joined_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL, rejoin_until_ms INTEGER NOT NULL) "
+	"WITHOUT "
+	"ROWID;"
+	"CREATE TABLE credentials ("
+	"  id BLOB PRIMARY KEY, agent_id TEXT NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL,"
+	"  issued_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX credentials_by_agent ON credentials (agent_id, issued_ms);"
+	"CREATE TABLE join_tokens ("
+	"  id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, agents TEXT,"
+	"  uses INTEGER NOT NULL, uses_max INTEGER NOT NULL, created_by TEXT, created_ms INTEGER NOT NULL,"
+	"  expires_ms INTEGER NOT NULL, revoked_ms INTEGER NOT NULL) WITHOUT ROWID;";
+
+const char *const store_migrations[] = {version_1, version_2, version_3, version_4, version_5, version_6};
 const size_t store_migration_count = FLEET_ARRAY_LEN(store_migrations);

@@ -215,6 +215,28 @@ static fields answer_fields[] = {
 	TIME("readAt", OPT),
 	{0},
 };
+static fields join_fields[] = {
+	ID("agentId", REQ),
+	TEXT("instanceId", REQ, WORD),
+	TEXT("hostname", REQ, .min = 1, .max = FLEET_HOSTNAME_LEN_MAX),
+	TEXT("agentVersion", REQ, .min = 1, .max = FLEET_VERSION_LEN_MAX),
+	TEXT("request", REQ, .min = 1, .max = FLEET_CERTIFICATE_PEM_MAX),
+	{0},
+};
+static fields renew_fields[] = {TEXT("request", REQ, .min = 1, .max = FLEET_CERTIFICATE_PEM_MAX), {0}};
+static fields joined_fields[] = {
+	TEXT("certificate", OPT, .min = 1, .max = FLEET_CERTIFICATE_PEM_MAX),
+	TEXT("apiKey", OPT, .min = 1, .max = 256),
+	TEXT("authorities", OPT, .min = 1, .max = FLEET_AUTHORITIES_PEM_MAX),
+	TIME("serverTime", REQ),
+	{0},
+};
+static fields renewed_fields[] = {
+	TEXT("certificate", REQ, .min = 1, .max = FLEET_CERTIFICATE_PEM_MAX),
+	TEXT("authorities", OPT, .min = 1, .max = FLEET_AUTHORITIES_PEM_MAX),
+	TIME("serverTime", REQ),
+	{0},
+};
 static fields registered_fields[] = {
 	INT("heartbeatIntervalMs", OPT, .min = 100, .max = 86400000),
 	TIME("serverTime", REQ),
@@ -326,6 +348,8 @@ static const struct {
 	[FLEET_MESSAGE_COMMAND_PROGRESS] = {"commandProgress", FROM_AGENT, progress_fields},
 	[FLEET_MESSAGE_COMMAND_RESULT] = {"commandResult", FROM_AGENT, result_fields},
 	[FLEET_MESSAGE_QUERY_RESULT] = {"queryResult", FROM_AGENT, answer_fields},
+	[FLEET_MESSAGE_JOIN] = {"join", FROM_AGENT, join_fields},
+	[FLEET_MESSAGE_RENEW] = {"renew", FROM_AGENT, renew_fields},
 	[FLEET_MESSAGE_REGISTERED] = {"registered", FROM_CONSOLE, registered_fields},
 	[FLEET_MESSAGE_ACK] = {"ack", FROM_CONSOLE, ack_fields},
 	[FLEET_MESSAGE_RESTART_APP] = {"restartApp", FROM_CONSOLE, jws_fields},
@@ -336,6 +360,8 @@ static const struct {
 	[FLEET_MESSAGE_READ_LOGS] = {"readLogs", FROM_CONSOLE, jws_fields},
 	[FLEET_MESSAGE_CANCEL] = {"cancel", FROM_CONSOLE, jws_fields},
 	[FLEET_MESSAGE_REQUEST_HEARTBEAT] = {"requestHeartbeat", FROM_CONSOLE, no_fields},
+	[FLEET_MESSAGE_JOINED] = {"joined", FROM_CONSOLE, joined_fields},
+	[FLEET_MESSAGE_RENEWED] = {"renewed", FROM_CONSOLE, renewed_fields},
 	[FLEET_MESSAGE_ERROR] = {"error", FROM_AGENT | FROM_CONSOLE | TO_HOST | FROM_HOST, error_fields},
 	[FLEET_FRAME_HELLO] = {"hello", TO_HOST, hello_fields},
 	[FLEET_FRAME_KEYS] = {"keys", TO_HOST, keys_fields},

@@ -87,12 +87,19 @@ static void visit(struct world *w, const char *id, const char *key, const char *
 		(void)event_base_loop(w->f.base, EVLOOP_ONCE);
 }
 
+static void visit_both(struct world *w)
+{
+	if (!registry_get(&w->console->registry, "web-1"))
+		visit(w, "web-1", "key-of-web-1", "{\"env\":\"prod\"}");
+	if (!registry_get(&w->console->registry, "db-1"))
+		visit(w, "db-1", "key-of-db-1", "{\"env\":\"test\"}");
+}
+
 static struct world *world_with_agents(void)
 {
 	struct world *w = world_new(settings);
 
-	visit(w, "web-1", "key-of-web-1", "{\"env\":\"prod\"}");
-	visit(w, "db-1", "key-of-db-1", "{\"env\":\"test\"}");
+	visit_both(w);
 	return w;
 }
 
@@ -108,6 +115,9 @@ static const struct expected {
 } table[] = {
 	{"GET /api/agents", 'v', 'y', NULL},
 	{"GET /api/agents/:agentId", 'v', '-', NULL},
+	{"DELETE /api/agents/:agentId", 'a', 'n', "no limit at all"},
+	{"POST /api/agents/:agentId/revoke", 'a', 'n', "no limit at all"},
+	{"POST /api/agents/:agentId/allow-rejoin", 'a', 'n', "no limit at all"},
 	{"POST /api/agents/:agentId/restart-app", 'o', '-', "restart"},
 	{"POST /api/agents/:agentId/push-config", 'o', '-', "push-config"},
 	{"POST /api/agents/:agentId/update-app", 'o', '-', "update"},
@@ -140,6 +150,10 @@ static const struct expected {
 	{"DELETE /api/session", 'v', 'y', NULL},
 	{"GET /api/events", 'v', 'y', NULL},
 	{"GET /api/hub", 'h', 'n', NULL},
+	{"GET /api/join", 'h', 'n', NULL},
+	{"GET /api/join-tokens", 'a', 'n', "no limit at all"},
+	{"POST /api/join-tokens", 'a', 'n', "no limit at all"},
+	{"DELETE /api/join-tokens/:tokenId", 'a', 'n', "no limit at all"},
 	{"GET /api/version", 'p', 'y', NULL},
 	{"GET /healthz", 'p', 'y', NULL},
 	{"GET /readyz", 'p', 'y', NULL},
@@ -177,7 +191,7 @@ static char *path_for(const char *pattern, const char *agent_id)
 		const char *parameter, *value;
 	} values[] = {{":appId", "app-a"}, {":commandId", "7c31e0"},
 		{":artifactId", "0193587a-1111-7000-8000-0000007c31e0"}, {":key", "no-such-key"},
-		{":file", "app.js"}, {"*", "x.js"}};
+		{":tokenId", "0193587a-2222-7000-8000-0000007c31e0"}, {":file", "app.js"}, {"*", "x.js"}};
 	char path[256] = "";
 
 	while (*pattern) {
@@ -273,6 +287,7 @@ static void test_every_route_and_everybody(void)
 		if (asker->kind == REVOKED)
 			revoke_key(w, asker->name);
 		routes = 0;
+		visit_both(w); /* an admin has removed them */
 		for (const struct fleet_http_route *route = console_routes; route->method; route++) {
 			const struct expected *e = find_expected(route);
 

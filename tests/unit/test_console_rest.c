@@ -208,7 +208,22 @@ static void test_bad_input_is_told_precisely(void)
 			"a\",\"sha256\":\"zz\"}",
 			400, "invalid-request", "sha256", "64"},
 		{"POST", "/api/agents", "{}", 405, "", NULL, ""},
-		{"DELETE", AGENT, NULL, 405, "", NULL, ""},
+		{"PUT", AGENT, NULL, 405, "", NULL, ""},
+		{"POST", AGENT "/allow-rejoin", "{}", 400, "invalid-request", "forSeconds", ""},
+		{"POST", AGENT "/allow-rejoin", "{\"forSeconds\":99999999}", 400, "invalid-request",
+			"forSeconds", ""},
+		{"POST", "/api/agents/agent-9/revoke", NULL, 404, "agent-not-found", NULL, "agent-9"},
+		{"DELETE", "/api/agents/agent-9", NULL, 404, "agent-not-found", NULL, "agent-9"},
+		{"POST", "/api/join-tokens", "{\"agents\":\"a b\"}", 400, "invalid-request", "agents",
+			"pattern"},
+		{"POST", "/api/join-tokens", "{\"agents\":\"[a]\"}", 400, "invalid-request", "agents",
+			"pattern"},
+		{"POST", "/api/join-tokens", "{\"uses\":0}", 400, "invalid-request", "uses", ""},
+		{"POST", "/api/join-tokens", "{\"expiresInSeconds\":99999999}", 400, "invalid-request",
+			"expiresInSeconds", ""},
+		{"DELETE", "/api/join-tokens/7c31e0", NULL, 404, "not-found", NULL, "7c31e0"},
+		{"GET", "/api/join", NULL, 400, "invalid-request", NULL, "name the agent"},
+		{"GET", "/api/join?agentId=agent-1", NULL, 401, "unauthenticated", NULL, "join token"},
 	};
 	struct world *w = world_new(NULL);
 	struct fake_agent a;

@@ -82,7 +82,8 @@ function take(kind, resource) {
     return;
   }
   if (kind === "agent") {
-    state.agents.set(resource.agentId, resource);
+    if (resource.removed) state.agents.delete(resource.agentId);
+    else state.agents.set(resource.agentId, resource);
   } else if (kind === "command") {
     state.commands.set(resource.commandId, resource);
     if (state.commands.size > 200) state.commands.delete(state.commands.keys().next().value);
