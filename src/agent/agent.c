@@ -122,6 +122,7 @@ static void on_hub_lost(bool was_open FLEET_UNUSED, const char *why, int64_t ret
 	a->register_sent = a->registered = a->greeted = a->spool_renewed = false;
 	(void)event_del(a->register_patience); /* cannot fail */
 	heartbeat_stop(a->heartbeat);
+	renewal_stop(a->renewal);
 	outbox_close(&a->outbox);
 	notify_status("Not connected to %s: %s; next attempt in %lld s", a->config->console_url, why,
 		(long long)((retry_ms + 999) / 1000));
@@ -156,6 +157,10 @@ void agent_start_link(struct agent *a)
 		return;
 	a->link_started = true;
 	(void)event_del(a->host_patience); /* cannot fail */
+	if (agent_has_to_join(a)) {
+		agent_start_joining(a);
+		return;
+	}
 	notify_status("Connecting to %s", a->config->console_url);
 	link_start(a->link);
 }
@@ -188,8 +193,6 @@ static int open_links(struct agent *a, const char *const *child_argv, struct fle
 		.tv_usec = HOST_PATIENCE_US % 1000000, .tv_sec = HOST_PATIENCE_US / 1000000};
 	struct link_options hub = {.console_url = a->config->console_url,
 		.agent_id = a->config->agent_id,
-		.api_key = a->config->api_key,
-		.ca_file = a->config->ca_file,
 		.agent_version = PACKAGE_VERSION};
 	struct hostlink_options host = {.socket_path = a->config->host_socket,
 		.child_argv = child_argv,
@@ -198,12 +201,10 @@ static int open_links(struct agent *a, const char *const *child_argv, struct fle
 
 	if (r < 0)
 		return r;
-	a->fetch_options = (struct fetches_options){.data_dir = a->config->data_dir,
-		.console_url = a->config->console_url,
-		.api_key = a->config->api_key,
-		.ca_file = a->config->ca_file,
-		.cert_file = a->config->cert_file,
-		.key_file = a->config->key_file};
+	a->fetch_options = (struct fetches_options){
+		.data_dir = a->config->data_dir, .console_url = a->config->console_url};
+	agent_use_credentials(a);
+	a->renewal = agent_renewal_new(a);
 	a->fetches = fetches_new(a->base, &a->fetch_options, &fetches_ops, a);
 	a->heartbeat = heartbeat_new(a->base, 0, &heartbeat_ops, a);
 	a->register_patience = evtimer_new(a->base, on_register_patience, a);
@@ -258,6 +259,7 @@ void agent_stop(struct agent *a)
 		return;
 	}
 	a->stopping = true;
+	join_free(TAKE_PTR(a->join));
 	notify_stopping();
 	heartbeat_stop(a->heartbeat);
 	agent_audit(a, NULL, "agent stopped");
@@ -270,6 +272,8 @@ void agent_free(struct agent *a)
 		return;
 	fetches_free(a->fetches);
 	hostlink_free(a->host);
+	join_free(a->join);
+	renewal_free(a->renewal);
 	link_free(a->link);
 	heartbeat_free(a->heartbeat);
 	if (a->register_patience)
@@ -283,6 +287,7 @@ void agent_free(struct agent *a)
 		event_free(a->acks_retry);
 	pending_done(&a->pending);
 	spool_close(a->spool);
+	agent_credentials_done(&a->credentials);
 	agent_identity_done(&a->identity);
 	json_object_put(a->description);
 	json_object_put(a->console_keys);

@@ -3,13 +3,16 @@
 #ifndef AGENT_AGENT_PRIVATE_H
 #define AGENT_AGENT_PRIVATE_H
 #include "agent/agent.h"
+#include "agent/credentials.h"
 #include "agent/fetches.h"
 #include "agent/heartbeat.h"
 #include "agent/hostlink.h"
 #include "agent/identity.h"
+#include "agent/join.h"
 #include "agent/link.h"
 #include "agent/outbox.h"
 #include "agent/pending.h"
+#include "agent/renewal.h"
 #include "agent/spool.h"
 #include "fleet/message.h"
 
@@ -25,6 +28,9 @@ struct agent {
 	struct fetches_options fetch_options;
 	struct fetches *fetches;
 	struct link *link;
+	struct agent_credentials credentials;
+	struct join *join; /* while it joins, before the link starts */
+	struct renewal *renewal;
 	struct event *host_patience; /* how long the first connection waits for the host's description */
 	struct event *register_patience;
 	struct event *owed; /* when the host is asked again for what found no room */
@@ -54,6 +60,8 @@ struct agent {
 
 /* register.c */
 void agent_register(struct agent *a);
+/* Which machine this is; borrowed. */
+const char *agent_instance(const struct agent *a);
 /* Cuts a registration or heartbeat that is longer than a message may be: each of its sources is bounded,
  * their sum is not. Details go, ids and states stay. Changes the apps in it. */
 void agent_fit(struct json_object *message);
@@ -67,6 +75,12 @@ void agent_host_frame(struct agent *a, enum fleet_message_type type, struct json
 void agent_tell_progress(struct agent *a, struct json_object *message);
 /* agent.c */
 void agent_start_link(struct agent *a);
+/* joining.c: takes what agent.env says, or what joining has left, for the connection; joins first where a
+ * token says so and it has not been used. */
+void agent_use_credentials(struct agent *a);
+bool agent_has_to_join(struct agent *a);
+void agent_start_joining(struct agent *a);
+struct renewal *agent_renewal_new(struct agent *a);
 /* events.c: an audit event of the agent's own. details: taken, may be NULL. */
 void agent_audit(struct agent *a, struct json_object *takes_details, const char *fmt, ...) FLEET_PRINTF(3, 4);
 /* Keeps the host's event, or result, and tells it so; where there is no room the host keeps it. */

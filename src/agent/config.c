@@ -5,6 +5,7 @@
 #include "fleet/envfile.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"
+#include "fleet/join_token.h"
 #include "fleet/notify.h"
 #include "fleet/text.h"
 
@@ -13,7 +14,7 @@ typedef int apply_fn(
 	const struct setting *s, struct agent_config *c, const char *value, struct fleet_error *err);
 
 static apply_fn apply_text, apply_id, apply_url, apply_heartbeat, apply_labels, apply_log_level,
-	apply_log_format, apply_dir, apply_switch;
+	apply_log_format, apply_dir, apply_switch, apply_token;
 
 /* One line for everything that can be set: its flag, its key in agent.env, or both. */
 static const struct setting {
@@ -45,7 +46,7 @@ static const struct setting {
 	{"log-level", "FLEET_LOG_LEVEL", "LEVEL", "error, warn, info or debug [info]", apply_log_level, 0},
 	{"log-format", NULL, "FORMAT", "text or json [text]", apply_log_format, 0},
 	{NULL, "FLEET_API_KEY", NULL, NULL, apply_text, FIELD(api_key)},
-	{NULL, "FLEET_JOIN_TOKEN", NULL, NULL, apply_text, FIELD(join_token)},
+	{NULL, "FLEET_JOIN_TOKEN", NULL, NULL, apply_token, FIELD(join_token)},
 	{"ca-file", "FLEET_CA_FILE", "FILE",
 		"trust these authorities for the console's certificate [the system's]", apply_text,
 		FIELD(ca_file)},
@@ -89,6 +90,16 @@ static int apply_id(
 			"at most %d",
 			FLEET_ID_MAX);
 	return apply_text(s, c, value, err);
+}
+
+static int apply_token(
+	const struct setting *s, struct agent_config *c, const char *value, struct fleet_error *err)
+{
+	struct fleet_join_token token;
+	int r = fleet_join_token_parse(value, &token, err);
+
+	explicit_bzero(&token, sizeof(token));
+	return r < 0 ? r : apply_text(s, c, value, err);
 }
 
 static int apply_url(
@@ -325,7 +336,8 @@ static int read_env_file(struct agent_config *c, const char *file, bool asked_fo
 		return 0;
 	}
 	warn_unknown_keys(text, file);
-	if (!str_empty(fleet_envfile_get(env, "FLEET_API_KEY")))
+	if (!str_empty(fleet_envfile_get(env, "FLEET_API_KEY")) ||
+		!str_empty(fleet_envfile_get(env, "FLEET_JOIN_TOKEN")))
 		warn_of_readers(file);
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(settings); i++) {
 		const char *value = settings[i].key ? fleet_envfile_get(env, settings[i].key) : NULL;
@@ -362,6 +374,19 @@ static char *hostname_id(void)
 	return fleet_id_is_valid(name) ? xstrdup(name) : NULL;
 }
 
+static bool is_safe_to_join(const char *url)
+{
+	static const char *const near[] = {"http://localhost", "http://127.0.0.1", "http://[::1]"};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(near); i++) {
+		size_t len = strlen(near[i]);
+
+		if (strncmp(url, near[i], len) == 0 && (!url[len] || url[len] == ':' || url[len] == '/'))
+			return true;
+	}
+	return str_starts(url, "https://");
+}
+
 static void fill_defaults(struct agent_config *c, const char *env_file, bool host_is_given)
 {
 	if (!c->agent_id)
@@ -381,10 +406,13 @@ static void fill_defaults(struct agent_config *c, const char *env_file, bool hos
 	else if (!c->agent_id)
 		c->unconfigured = xasprintf(
 			"FLEET_AGENT_ID is not set in %s, and the hostname is no valid id", env_file);
-	else if (!c->api_key && c->join_token)
-		c->unconfigured = xasprintf(
-			"%s has a join token, which this version cannot exchange: set FLEET_API_KEY",
-			env_file);
+	else if (c->join_token && !c->api_key && !is_safe_to_join(c->console_url))
+		c->unconfigured =
+			xasprintf("%s: FLEET_CONSOLE_URL must begin with https:// where a join token is to "
+				  "be shown: in the clear anybody could read it",
+				env_file);
+	else if (!c->cert_file != !c->key_file)
+		c->unconfigured = xasprintf("%s: FLEET_CERT_FILE and FLEET_KEY_FILE go together", env_file);
 }
 
 int agent_config_load(int argc, char *const argv[], struct agent_config *ret, struct fleet_error *err)
@@ -423,6 +451,8 @@ void agent_config_done(struct agent_config *c)
 
 	if (c->api_key)
 		explicit_bzero(c->api_key, strlen(c->api_key));
+	if (c->join_token)
+		explicit_bzero(c->join_token, strlen(c->join_token));
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(owned); i++)
 		free(*owned[i]);
 	json_object_put(c->labels);
@@ -445,5 +475,6 @@ void agent_config_help(FILE *out)
 		fprintf(out, "  %-28s %s%s%s%s\n", name, settings[i].help, settings[i].key ? " (" : "",
 			settings[i].key ? settings[i].key : "", settings[i].key ? ")" : "");
 	}
-	fputs("\nOnly in agent.env: FLEET_API_KEY, FLEET_CA_FILE, FLEET_CERT_FILE, FLEET_KEY_FILE.\n", out);
+	fputs("\nOnly in agent.env: FLEET_API_KEY, FLEET_JOIN_TOKEN, FLEET_CERT_FILE, FLEET_KEY_FILE.\n",
+		out);
 }

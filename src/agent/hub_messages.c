@@ -145,6 +145,8 @@ static void on_registered(struct agent *a, struct json_object *message)
 	notify_status("Connected to %s as %s", a->config->console_url, a->config->agent_id);
 	pass_keys(a, fleet_json_array(message, "keys"));
 	heartbeat_start(a->heartbeat, interval_ms);
+	if (a->credentials.is_own)
+		renewal_start(a->renewal);
 	if (!a->outbox.open)
 		outbox_open(&a->outbox);
 }
@@ -222,6 +224,11 @@ static void on_request_heartbeat(struct agent *a, struct json_object *message)
 		agent_hub_error(a, "busy", id, NULL, NULL, "too many heartbeats are asked for at once");
 }
 
+static void on_renewed(struct agent *a, struct json_object *message)
+{
+	renewal_take(a->renewal, message);
+}
+
 static void on_error(struct agent *a FLEET_UNUSED, struct json_object *message)
 {
 	const char *path = fleet_json_string(message, "path");
@@ -241,6 +248,7 @@ static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct agent *a, struct 
 	[FLEET_MESSAGE_READ_LOGS] = on_query,
 	[FLEET_MESSAGE_CANCEL] = on_reserved,
 	[FLEET_MESSAGE_REQUEST_HEARTBEAT] = on_request_heartbeat,
+	[FLEET_MESSAGE_RENEWED] = on_renewed,
 	[FLEET_MESSAGE_ERROR] = on_error,
 };
 
@@ -265,5 +273,9 @@ void agent_hub_message(struct agent *a, const char *text, size_t len)
 	}
 	if (a->registered)
 		watch_clock(a, fleet_json_string(message, "ts"));
-	handlers[type](a, message);
+	if (handlers[type])
+		handlers[type](a, message);
+	else
+		agent_hub_error(a, "unknown-type", fleet_json_string(message, "id"), NULL, NULL,
+			"this type is for those who join");
 }

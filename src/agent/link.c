@@ -16,7 +16,7 @@ struct link {
 	struct event_base *base;
 	const struct link_events *events;
 	void *arg;
-	char *console_url, *hub_url, *api_key, *user_agent;
+	char *console_url, *hub_url, *api_key, *user_agent, *credential;
 	int64_t idle_ping_ms, dead_ms, connect_timeout_ms, steady_ms;
 	int64_t (*wait_ms)(int64_t wait_ms);
 	struct fleet_tls_client *tls; /* NULL: the console is asked in plain */
@@ -27,6 +27,7 @@ struct link {
 	int64_t last_sent_ms, opened_ms;
 	int64_t registered_ms; /* on this connection; 0: not yet */
 	bool open, closing;
+	bool refused;       /* the last failure was the console's no */
 	char last_why[512]; /* the failure that was logged last; "" since a registration that lasted */
 };
 
@@ -75,8 +76,9 @@ static void explain(const struct link *link, const struct fleet_ws_end *end, cha
 	case 403:
 		(void)snprintf(why, len, "the console refused the credential (%d: %.250s): %s",
 			end->http_status, reason,
-			link->api_key ? "check FLEET_API_KEY and FLEET_AGENT_ID"
-				      : "FLEET_API_KEY is not set");
+			link->credential ? link->credential
+			: link->api_key  ? "check FLEET_API_KEY and FLEET_AGENT_ID"
+					 : "FLEET_API_KEY is not set");
 		break;
 	case 409: /* the console says whose it is, and what to do */
 		(void)snprintf(why, len, "another agent is connected under this id (409: %.250s)", reason);
@@ -101,8 +103,11 @@ static void tell_failure(struct link *link, bool was_open, const char *why)
 	if (str_equal(why, link->last_why))
 		return;
 	(void)snprintf(link->last_why, sizeof(link->last_why), "%s", why);
-	log_warn("%s %s: %s", was_open ? "Lost the connection to" : "Cannot connect to", link->console_url,
-		why);
+	log_warn("%s %s: %s",
+		link->refused ? "Refused by"
+		: was_open    ? "Lost the connection to"
+			      : "Cannot connect to",
+		link->console_url, why);
 }
 
 /* A registration that lasted is the success after which the table of waits begins anew. */
@@ -143,6 +148,7 @@ static void on_open(struct fleet_ws *ws FLEET_UNUSED, void *arg)
 	struct link *link = arg;
 
 	link->open = true;
+	link->refused = false;
 	link->opened_ms = link->last_sent_ms = fleet_clock_monotonic_ms();
 	set_timer(link->liveness, link->idle_ping_ms / 3);
 	link->events->opened(link->arg);
@@ -160,7 +166,8 @@ static void on_closed(struct fleet_ws *ws FLEET_UNUSED, const struct fleet_ws_en
 	struct link *link = arg;
 	char why[512];
 
-	if (end->http_status == 401 || end->http_status == 403)
+	link->refused = end->http_status == 401 || end->http_status == 403;
+	if (link->refused)
 		fleet_backoff_refused(&link->backoff);
 	explain(link, end, why, sizeof(why));
 	lose(link, why);
@@ -208,6 +215,25 @@ static void on_liveness(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED
 	set_timer(link->liveness, link->idle_ping_ms / 3);
 }
 
+void link_identify(struct link *link, const struct link_options *options)
+{
+	if (link->api_key)
+		explicit_bzero(link->api_key, strlen(link->api_key));
+	free(link->api_key);
+	free(link->credential);
+	fleet_tls_client_free(link->tls);
+	link->api_key = xstrdup(options->api_key);
+	link->credential = xstrdup(options->credential);
+	link->tls = NULL;
+	if (str_starts(link->console_url, "https://"))
+		link->tls =
+			fleet_tls_client_new(&(struct fleet_tls_client_options){.ca_file = options->ca_file,
+				.ca_setting = "FLEET_CA_FILE",
+				.cert_file = options->cert_file,
+				.key_file = options->key_file,
+				.authority_key = options->authority_key});
+}
+
 int link_new(struct event_base *base, const struct link_options *options, const struct link_events *events,
 	void *arg, struct link **ret, struct fleet_error *err)
 {
@@ -218,12 +244,10 @@ int link_new(struct event_base *base, const struct link_options *options, const 
 	link->arg = arg;
 	link->console_url = xstrdup(options->console_url);
 	/* An agent id holds nothing that a URL would have to escape (fleet_id_is_valid). */
-	link->hub_url = xasprintf("%s/api/hub?agentId=%s", options->console_url, options->agent_id);
-	link->api_key = xstrdup(options->api_key);
+	link->hub_url = xasprintf("%s%s?agentId=%s", options->console_url,
+		options->path ? options->path : "/api/hub", options->agent_id);
 	link->user_agent = xasprintf("fleet-agent/%s", options->agent_version);
-	if (str_starts(options->console_url, "https://"))
-		link->tls = fleet_tls_client_new(&(struct fleet_tls_client_options){
-			.ca_file = options->ca_file, .ca_setting = "FLEET_CA_FILE"});
+	link_identify(link, options);
 	link->idle_ping_ms = options->idle_ping_ms ? options->idle_ping_ms : IDLE_PING_MS;
 	link->dead_ms = options->dead_ms ? options->dead_ms : DEAD_MS;
 	link->connect_timeout_ms =
@@ -286,6 +310,18 @@ void link_drop(struct link *link, const char *why)
 		lose(link, why);
 }
 
+void link_refused(struct link *link, const char *why)
+{
+	fleet_backoff_refused(&link->backoff);
+	link->refused = true;
+	link_drop(link, why);
+}
+
+bool link_was_refused(const struct link *link)
+{
+	return link->refused;
+}
+
 void link_close(struct link *link, const char *reason)
 {
 	link->closing = true;
@@ -313,5 +349,6 @@ void link_free(struct link *link)
 	free(link->hub_url);
 	free(link->api_key);
 	free(link->user_agent);
+	free(link->credential);
 	free(link);
 }

@@ -12,6 +12,11 @@ struct link_options { /* copied */
 	const char *console_url, *agent_id;
 	const char *api_key; /* NULL: none is sent */
 	const char *ca_file; /* for https://: trusted instead of the system's authorities; NULL: those */
+	const char *cert_file, *key_file;   /* what is shown to it (PEM); NULL: nothing */
+	const char *path;                   /* NULL: the hub's */
+	const unsigned char *authority_key; /* see fleet/tls.h; NULL: ca_file, or the system's */
+	const char
+		*credential; /* what a person sets: for the sentence about a refusal; NULL: FLEET_API_KEY */
 	const char *agent_version;
 	/* 0: the defaults. Tests use shorter ones. */
 	int64_t idle_ping_ms, dead_ms, connect_timeout_ms, steady_ms;
@@ -29,6 +34,9 @@ struct link_events {
 /* events borrowed for the link's life. *ret owned. -ENOMEM. */
 int link_new(struct event_base *base, const struct link_options *options, const struct link_events *events,
 	void *arg, struct link **ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Replaces what the options said of credentials and authorities (key, files and `credential`); while nothing
+ * is connected. */
+void link_identify(struct link *link, const struct link_options *options);
 void link_start(struct link *link);
 /* The console has taken our registration. A connection that then lasts starts the table of waits over when it
  * is lost; a console that takes registrations only to hang up is no reason to come back at once. */
@@ -40,6 +48,10 @@ int link_send_text(struct link *link, const char *text, size_t len) FLEET_MUST_C
 /* Gives an open connection up, for a reason that the owner has; `lost` comes as for any other, within this
  * call. */
 void link_drop(struct link *link, const char *why);
+/* The same, where the console has said no: the next attempt comes as late as after a refused credential. */
+void link_refused(struct link *link, const char *why);
+/* In `lost`: was the last failure such a no? */
+bool link_was_refused(const struct link *link);
 /* Says goodbye; `closed` comes when what was queued has left, at once where nothing is connected. No more
  * attempts. */
 void link_close(struct link *link, const char *reason);

@@ -33,15 +33,19 @@ static void add_head(struct json_object *message, const struct spool *spool)
 	fleet_json_add(message, "auditHead", o);
 }
 
+/* Without a machine-id the spool is what stays the same from start to start. */
+const char *agent_instance(const struct agent *a)
+{
+	return a->identity.instance_id[0] ? a->identity.instance_id : spool_id(a->spool);
+}
+
 static struct json_object *registration(struct agent *a)
 {
 	struct json_object *message = fleet_message_new(FLEET_MESSAGE_REGISTER);
 	const struct agent_identity *id = &a->identity;
 
 	fleet_json_add_string(message, "agentId", a->config->agent_id);
-	/* Without a machine-id the spool is what stays the same from start to start. */
-	fleet_json_add_string(
-		message, "instanceId", id->instance_id[0] ? id->instance_id : spool_id(a->spool));
+	fleet_json_add_string(message, "instanceId", agent_instance(a));
 	fleet_json_add_string(message, "spoolId", spool_id(a->spool));
 	fleet_json_add_string(message, "bootId", id->boot_id);
 	fleet_json_add_string(message, "hostname", id->hostname);

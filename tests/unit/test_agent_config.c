@@ -79,6 +79,8 @@ static void test_refuses_bad_flags(void)
 	}
 }
 
+#define JOIN_TOKEN "fleet-join.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.-.BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
+
 static void test_stays_unconfigured(void)
 {
 	static const struct {
@@ -90,7 +92,13 @@ static void test_stays_unconfigured(void)
 		{"FLEET_CONSOLE_URL=http://c:1\nFLEET_HEARTBEAT_INTERVAL=often\n",
 			"FLEET_HEARTBEAT_INTERVAL must be"},
 		{"FLEET_CONSOLE_URL=http://c:1\nFLEET_AGENT_ID=\"a b\"\n", "FLEET_AGENT_ID must begin"},
-		{"FLEET_CONSOLE_URL=http://c:1\nFLEET_JOIN_TOKEN=abc\n", "set FLEET_API_KEY"},
+		{"FLEET_CONSOLE_URL=https://c:1\nFLEET_JOIN_TOKEN=abc\n",
+			"FLEET_JOIN_TOKEN is no join token"},
+		{"FLEET_CONSOLE_URL=http://c:1\nFLEET_JOIN_TOKEN=" JOIN_TOKEN "\n",
+			"must begin with https://"},
+		{"FLEET_CONSOLE_URL=http://localhost.c:1\nFLEET_JOIN_TOKEN=" JOIN_TOKEN "\n",
+			"must begin with https://"},
+		{"FLEET_CONSOLE_URL=https://c:1\nFLEET_CERT_FILE=/c.pem\n", "go together"},
 		{"FLEET_CONSOLE_URL='http://c:1\n", "agent.env:"},
 	};
 
