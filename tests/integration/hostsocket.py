@@ -62,7 +62,7 @@ def command(agent_id, app_id, action="restart-app", args=None, issued=-1.0, expi
 class Host:
     """A driver host of a developer's kind, on a socket pair, with us in the agent's place."""
 
-    def __init__(self, lab, agent_id, apps, driver_dir=None, dev=True):
+    def __init__(self, lab, agent_id, apps, driver_dir=None, dev=True, env_file=None):
         self.lab = lab
         folder = lab.path("host.apps.d")
         os.makedirs(folder, exist_ok=True)
@@ -70,6 +70,8 @@ class Host:
         # Without --dev the first key is pinned for good, in the state directory.
         self.arguments = [*(["--dev"] if dev else ["--console-pub", lab.path("console.pub")]), "--agent-id", agent_id, "--apps-dir", folder, "--state-dir", lab.path("host"),
                           "--driver-dir", driver_dir or os.path.join(harness.STAGE, "lib/drivers")]
+        if env_file:
+            self.arguments += ["--env-file", env_file]
         self.start()
 
     def start(self):

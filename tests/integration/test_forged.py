@@ -156,6 +156,29 @@ def a_host_that_is_busy_says_so_once(lab):
     host.wait("a second event", lambda f: f["type"] == "event" and "(busy)" in f["message"] and f not in told)
 
 
+def the_join_token_names_the_key(lab):
+    """What an agent shows first is not trusted where a join token says whose commands count; the host reads it itself."""
+    if os.geteuid() != 0:
+        raise harness.Skip("the host takes declarations outside --dev from root alone")
+    key, other = Key(), Key()
+    env = lab.write("agent.env", f"FLEET_JOIN_TOKEN=fleet-join.{'s' * 32}.-.{key.kid}\n", mode=0o600)
+    host = hostsocket.Host(lab, AGENT, [lab.simulated("app-a")], dev=False, env_file=env)
+    host.hello()
+    host.running("app-a")
+    host.send("keys", keys=[other.jwk()])
+    event = host.wait("an event", lambda f: f["type"] == "event" and "does not trust" in f["message"])
+    check_in("FLEET_JOIN_TOKEN, which names another key", event["message"], "what the audit log is told")
+    check_equal(host.refusal(host.command(other.sign(command(AGENT, "app-a"))))["code"], "unknown-key", "another's command")
+    host.send("keys", keys=[other.jwk(), key.jwk()])
+    host.wait("an event", lambda f: f["type"] == "event" and "is the one that the join token names" in f["message"])
+    honest(host, key)
+    check_equal(host.refusal(host.command(other.sign(command(AGENT, "app-a"))))["code"], "unknown-key", "one shown beside it")
+    # A token that came later changes nothing.
+    lab.write("agent.env", f"FLEET_JOIN_TOKEN=fleet-join.{'s' * 32}.-.{other.kid}\n", mode=0o600)
+    host.send("keys", keys=[other.jwk()])
+    check_equal(host.refusal(host.command(other.sign(command(AGENT, "app-a"))))["code"], "unknown-key", "a later token")
+
+
 def nothing_runs_before_a_key_is_known(lab):
     key = Key()
     host = hostsocket.Host(lab, AGENT, [lab.simulated("app-a")])
@@ -233,6 +256,7 @@ if __name__ == "__main__":
         a_second_copy_is_not_run_again,
         a_second_key_is_not_taken,
         a_host_that_is_busy_says_so_once,
+        the_join_token_names_the_key,
         nothing_runs_before_a_key_is_known,
         a_result_is_told_until_it_is_stored,
         frames_out_of_bounds,

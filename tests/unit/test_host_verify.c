@@ -33,7 +33,7 @@ static void bench_init(struct bench *b)
 	b->other = fleet_jws_key_new();
 	CU_ASSERT_EQUAL_FATAL(keys_load(NULL, NULL, &b->keys, NULL), 0);
 	json_object_array_add(list, fleet_jws_key_to_jwk(b->key));
-	CU_ASSERT_EQUAL_FATAL(keys_offer(&b->keys, list, &offer, &kid, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(keys_offer(&b->keys, list, NULL, &offer, &kid, NULL), 0);
 	json_object_put(list);
 	b->payload = json_object_new_object();
 	fleet_json_add_int(b->payload, "v", 1);
@@ -203,8 +203,8 @@ static void test_first_key_is_pinned(void)
 	path = xasprintf("%s/console-keys.json", b.dir);
 	CU_ASSERT_EQUAL(keys_load(NULL, b.dir, &k, NULL), 0);
 	CU_ASSERT_EQUAL(k.source, KEYS_NONE);
-	CU_ASSERT_EQUAL(keys_offer(&k, empty, &offer, &kid, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(keys_offer(&k, first, &offer, &kid, NULL), 0);
+	CU_ASSERT_EQUAL(keys_offer(&k, empty, NULL, &offer, &kid, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(keys_offer(&k, first, NULL, &offer, &kid, NULL), 0);
 	CU_ASSERT_EQUAL(offer, KEYS_NOW_PINNED);
 	CU_ASSERT_STRING_EQUAL(kid, fleet_jws_key_id(b.key));
 	CU_ASSERT_EQUAL(stat(path, &st), 0);
@@ -212,11 +212,11 @@ static void test_first_key_is_pinned(void)
 	keys_done(&k);
 	CU_ASSERT_EQUAL(keys_load(NULL, b.dir, &k, NULL), 0);
 	CU_ASSERT_EQUAL(k.source, KEYS_PINNED);
-	CU_ASSERT_EQUAL(keys_offer(&k, second, &offer, &foreign, NULL), 0);
+	CU_ASSERT_EQUAL(keys_offer(&k, second, NULL, &offer, &foreign, NULL), 0);
 	CU_ASSERT_EQUAL(offer, KEYS_FOREIGN);
 	CU_ASSERT_STRING_EQUAL(foreign, fleet_jws_key_id(b.other));
 	CU_ASSERT_EQUAL(k.count, 1); /* an agent's word adds no key */
-	CU_ASSERT_EQUAL(keys_offer(&k, both, &offer, &foreign, NULL), 0);
+	CU_ASSERT_EQUAL(keys_offer(&k, both, NULL, &offer, &foreign, NULL), 0);
 	CU_ASSERT_EQUAL(offer, KEYS_KNOWN);
 	CU_ASSERT_EQUAL(k.count, 1);
 	keys_done(&k);
@@ -225,6 +225,42 @@ static void test_first_key_is_pinned(void)
 	CU_ASSERT_EQUAL(fleet_file_write_durable(path, "{\"keys\":", 8, 0600, NULL), 0);
 	CU_ASSERT(keys_load(NULL, b.dir, &k, NULL) < 0);
 	(void)unlink(path);
+	bench_done(&b);
+}
+
+static void test_the_wanted_key_alone_is_pinned(void)
+{
+	struct bench b;
+	_cleanup_json_ struct json_object *first = NULL, *both = NULL, *ids = NULL;
+	_cleanup_free_ char *kid = NULL, *foreign = NULL;
+	enum keys_offer offer = KEYS_KNOWN;
+	struct keys k;
+
+	bench_init(&b);
+	first = jwks(b.key, NULL);
+	both = jwks(b.key, b.other);
+	CU_ASSERT_EQUAL(keys_load(NULL, b.dir, &k, NULL), 0);
+	CU_ASSERT_EQUAL(keys_offer(&k, first, fleet_jws_key_id(b.other), &offer, &foreign, NULL), 0);
+	CU_ASSERT_EQUAL(offer, KEYS_FOREIGN);
+	CU_ASSERT_STRING_EQUAL(foreign, fleet_jws_key_id(b.key));
+	CU_ASSERT_EQUAL(k.count, 0);
+	free(TAKE_PTR(foreign));
+	CU_ASSERT_EQUAL(
+		keys_offer(&k, first, "", &offer, &foreign, NULL), 0); /* a token that cannot be read */
+	CU_ASSERT_EQUAL(offer, KEYS_FOREIGN);
+	CU_ASSERT_EQUAL(keys_offer(&k, both, fleet_jws_key_id(b.other), &offer, &kid, NULL), 0);
+	CU_ASSERT_EQUAL(offer, KEYS_NOW_PINNED);
+	CU_ASSERT_STRING_EQUAL(kid, fleet_jws_key_id(b.other));
+	keys_done(&k);
+	CU_ASSERT_EQUAL(keys_load(NULL, b.dir, &k, NULL), 0);
+	ids = keys_ids(&k);
+	CU_ASSERT_EQUAL(json_object_array_length(ids), 1);
+	keys_done(&k);
+	{
+		_cleanup_free_ char *path = xasprintf("%s/console-keys.json", b.dir);
+
+		(void)unlink(path);
+	}
 	bench_done(&b);
 }
 
@@ -246,7 +282,7 @@ static void test_admins_key_comes_first(void)
 	CU_ASSERT_EQUAL(fleet_file_write_durable(pub, text, len, 0644, NULL), 0);
 	CU_ASSERT_EQUAL(keys_load(pub, b.dir, &k, NULL), 0);
 	CU_ASSERT_EQUAL(k.source, KEYS_ADMIN);
-	CU_ASSERT_EQUAL(keys_offer(&k, others, &offer, &foreign, NULL), 0);
+	CU_ASSERT_EQUAL(keys_offer(&k, others, NULL, &offer, &foreign, NULL), 0);
 	CU_ASSERT_EQUAL(offer, KEYS_FOREIGN);
 	keys_done(&k);
 	(void)unlink(pub);
@@ -258,7 +294,7 @@ int main(void)
 	static const struct unit_test tests[] = {UNIT_TEST(test_each_refusal),
 		UNIT_TEST(test_altered_anywhere), UNIT_TEST(test_queries_are_judged),
 		UNIT_TEST(test_older_than_forgotten), UNIT_TEST(test_first_key_is_pinned),
-		UNIT_TEST(test_admins_key_comes_first), {0}};
+		UNIT_TEST(test_the_wanted_key_alone_is_pinned), UNIT_TEST(test_admins_key_comes_first), {0}};
 
 	return unit_run((const struct unit_suite[]){{"host verify", tests}, {0}});
 }

@@ -6,6 +6,7 @@
 #include "fleet/envfile.h"
 #include "fleet/file.h"
 #include "fleet/ids.h"
+#include "fleet/join_token.h"
 #include "fleet/limits.h"
 
 #define ETC_DIR    "/etc/fleet-agent"
@@ -20,7 +21,7 @@ static const char help[] =
 	"console's\n"
 	"signature.\n"
 	"\n"
-	"  --env-file FILE     the agent's settings; FLEET_AGENT_ID and FLEET_LOG_LEVEL are read\n"
+	"  --env-file FILE     the agent's settings; FLEET_AGENT_ID, FLEET_LOG_LEVEL, FLEET_JOIN_TOKEN\n"
 	"                      [" ETC_DIR "/agent.env; none with --dev]\n"
 	"  --agent-id ID       this server's id [FLEET_AGENT_ID, else the host name]\n"
 	"  --apps-dir DIR      where apps are declared [" ETC_DIR "/apps.d]\n"
@@ -262,8 +263,10 @@ int host_config_parse(int argc, char **argv, struct host_config *ret, struct fle
 		host_config_done(&c);
 		return r;
 	}
-	if (!f.agent_id && (f.env_file || !f.dev))
-		c.env_file = xstrdup(f.env_file ? f.env_file : ETC_DIR "/agent.env");
+	if (f.env_file || !f.dev)
+		c.token_file = xstrdup(f.env_file ? f.env_file : ETC_DIR "/agent.env");
+	if (!f.agent_id)
+		c.env_file = xstrdup(c.token_file);
 	c.socket_fd = (int)f.socket_fd;
 	c.peer_uid = choose_peer(&f);
 	c.dev = f.dev;
@@ -284,9 +287,30 @@ bool host_config_agent_changed(const struct host_config *c)
 	       choose_agent_id(&now, &f, env, NULL) >= 0 && !str_equal(now.agent_id, c->agent_id);
 }
 
+char *host_config_join_kid(const struct host_config *c)
+{
+	_cleanup_(fleet_envfile_freep) struct fleet_envfile *env = NULL;
+	struct fleet_join_token token = {.kid = ""};
+	struct fleet_error err = FLEET_ERROR_INIT;
+	const char *text;
+	char *kid;
+
+	if (!c->token_file || read_env_file(c->token_file, false, &env, &err) < 0 || !env)
+		return NULL;
+	text = fleet_envfile_get(env, "FLEET_JOIN_TOKEN");
+	if (str_empty(text))
+		return NULL;
+	if (fleet_join_token_parse(text, &token, &err) < 0)
+		log_error("%s: FLEET_JOIN_TOKEN %s", c->token_file, err.message);
+	kid = xstrdup(token.kid);
+	explicit_bzero(&token, sizeof(token));
+	return kid;
+}
+
 void host_config_done(struct host_config *c)
 {
 	free(c->env_file);
+	free(c->token_file);
 	free(c->agent_id);
 	free(c->apps_dir);
 	free(c->driver_dir);

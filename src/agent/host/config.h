@@ -10,6 +10,7 @@
 struct host_config {
 	char *agent_id, *apps_dir, *driver_dir, *state_dir, *console_pub, /* owned; NULL with --dev */
 		*trusted_keys_dir;                                        /* owned; likewise */
+	char *token_file;    /* owned; agent.env, where there may be a join token; NULL: none (--dev) */
 	char *env_file;      /* owned; agent.env, where it says who the agent is; NULL: a flag did */
 	char *unpacker;      /* owned; path of fleet-unpack */
 	char *socket_path;   /* owned; where to listen if nothing was handed over */
@@ -26,6 +27,9 @@ struct host_config {
  * what else went wrong in the environment. */
 int host_config_parse(
 	int argc, char **argv, struct host_config *ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The id of the command key that the join token in agent.env names, read now; owned. NULL: there is no token
+ * there; "": there is one that cannot be read, and no key is the one it means. */
+char *host_config_join_kid(const struct host_config *c);
 /* Whether agent.env names another agent by now. A file that cannot be read names none. */
 bool host_config_agent_changed(const struct host_config *c) FLEET_MUST_CHECK;
 void host_config_done(struct host_config *c);

@@ -130,8 +130,26 @@ static int pin(struct keys *k, const struct keys *offered, struct fleet_error *e
 	return 0;
 }
 
-int keys_offer(struct keys *k, struct json_object *jwks, enum keys_offer *ret, char **ret_kid,
-	struct fleet_error *err)
+/* Leaves the one with this id, if it is there. */
+static bool narrow(struct keys *offered, const char *kid)
+{
+	for (size_t i = 0; i < offered->count; i++) {
+		struct fleet_jws_key *first = offered->items[0];
+
+		if (!str_equal(fleet_jws_key_id(offered->items[i]), kid))
+			continue;
+		offered->items[0] = offered->items[i];
+		offered->items[i] = first;
+		for (size_t n = 1; n < offered->count; n++)
+			fleet_jws_key_free(TAKE_PTR(offered->items[n]));
+		offered->count = 1;
+		return true;
+	}
+	return false;
+}
+
+int keys_offer(struct keys *k, struct json_object *jwks, const char *wanted_kid, enum keys_offer *ret,
+	char **ret_kid, struct fleet_error *err)
 {
 	struct keys offered = {0};
 	bool known = false;
@@ -143,7 +161,8 @@ int keys_offer(struct keys *k, struct json_object *jwks, enum keys_offer *ret, c
 		known |= has_key(k, fleet_jws_key_id(offered.items[i]));
 	if (known) {
 		*ret = KEYS_KNOWN;
-	} else if (k->count > 0 && k->source != KEYS_MEMORY) {
+	} else if ((k->count > 0 && k->source != KEYS_MEMORY) ||
+		   (wanted_kid && !narrow(&offered, wanted_kid))) {
 		*ret = KEYS_FOREIGN;
 		*ret_kid = xstrdup(fleet_jws_key_id(offered.items[0]));
 	} else {

@@ -145,18 +145,20 @@ static void on_hello(struct peer *p, struct json_object *frame)
 static void on_keys(struct peer *p, struct json_object *frame)
 {
 	struct host *h = p->host;
-	_cleanup_free_ char *kid = NULL;
+	_cleanup_free_ char *kid = NULL,
+			    *wanted = h->keys.count == 0 ? host_config_join_kid(h->config) : NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	enum keys_offer offer = KEYS_KNOWN;
 
-	if (keys_offer(&h->keys, fleet_json_array(frame, "keys"), &offer, &kid, &err) < 0) {
+	if (keys_offer(&h->keys, fleet_json_array(frame, "keys"), wanted, &offer, &kid, &err) < 0) {
 		log_error("the console's keys were not taken: %s", err.message);
 		return;
 	}
 	if (offer == KEYS_NOW_PINNED) {
 		log_info("commands are obeyed from now on if key %s signed them", kid);
 		commands_event(h, "system", NULL, NULL,
-			"the console's command key %s was seen first and is trusted from now on%s", kid,
+			"the console's command key %s %s and is trusted from now on%s", kid,
+			wanted ? "is the one that the join token names" : "was seen first",
 			h->keys.source == KEYS_MEMORY ? " (until this agent ends)" : "");
 	} else if (offer == KEYS_FOREIGN && !str_equal(h->foreign_kid, kid)) {
 		log_error("the console shows key %s, which is not the one that is trusted here; its commands "
@@ -166,7 +168,10 @@ static void on_keys(struct peer *p, struct json_object *frame)
 			"the console shows command key %s, which this server does not trust; its commands "
 			"are refused. If the "
 			"console was set up anew, replace %s on this server",
-			kid, h->keys.source == KEYS_ADMIN ? "console.pub" : "console-keys.json");
+			kid,
+			wanted                         ? "FLEET_JOIN_TOKEN, which names another key,"
+			: h->keys.source == KEYS_ADMIN ? "console.pub"
+						       : "console-keys.json");
 		free(h->foreign_kid);
 		h->foreign_kid = TAKE_PTR(kid);
 	}
