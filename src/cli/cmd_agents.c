@@ -154,6 +154,22 @@ static void troubles_write(struct json_object *agent)
 	}
 }
 
+/* What an operator has said of it, and until when its certificate holds. */
+static void access_write(struct json_object *access)
+{
+	const char *revoked = fleet_json_string(access, "revokedAt");
+	const char *expires = fleet_json_string(access, "credentialExpiresAt");
+	const char *rejoin = fleet_json_string(access, "rejoinUntil");
+
+	if (revoked)
+		output_line(stdout, "Revoked   %s", format_date(revoked).text);
+	else if (expires)
+		output_line(stdout, "Joined    %s, certificate until %s",
+			format_clock(fleet_json_string(access, "joinedAt")).text, format_clock(expires).text);
+	if (rejoin)
+		output_line(stdout, "Rejoin    allowed until %s", format_clock(rejoin).text);
+}
+
 static void agent_write(struct json_object *agent)
 {
 	struct json_object *os = fleet_json_object(agent, "os");
@@ -172,6 +188,7 @@ static void agent_write(struct json_object *agent)
 		output_line(stdout, "OS        %s%s%s%s%s", os_name ? os_name : format_field(os, "id"),
 			kernel ? ", kernel " : "", kernel ? kernel : "", arch ? ", " : "", arch ? arch : "");
 	line("Version", fleet_json_string(agent, "agentVersion"));
+	access_write(fleet_json_object(agent, "access"));
 	if (online)
 		metrics_write(fleet_json_object(agent, "metrics"));
 	troubles_write(agent);

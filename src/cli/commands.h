@@ -10,6 +10,13 @@ int cmd_login(const struct cli_args *args);
 int cmd_agents_list(const struct cli_args *args);
 int cmd_agents_status(const struct cli_args *args);
 int cmd_agents_ping(const struct cli_args *args);
+/* cmd_tokens.c: who may be an agent, and who may become one. */
+int cmd_agents_revoke(const struct cli_args *args);
+int cmd_agents_remove(const struct cli_args *args);
+int cmd_agents_allow_rejoin(const struct cli_args *args);
+int cmd_tokens_create(const struct cli_args *args);
+int cmd_tokens_list(const struct cli_args *args);
+int cmd_tokens_revoke(const struct cli_args *args);
 int cmd_apps_restart(const struct cli_args *args);
 int cmd_apps_config(const struct cli_args *args);
 int cmd_apps_update(const struct cli_args *args);

@@ -14,6 +14,21 @@ static const struct cli_option agents_list_options[] = {
 	{"json", NULL, "JSON instead of a table", 0},
 	{0},
 };
+static const struct cli_option rejoin_options[] = {
+	{"for", "TIME", "how long it may, as 30m or 2h (default 1h)", 0},
+	{0},
+};
+static const struct cli_option tokens_create_options[] = {
+	{"for", "AGENT", "for this agent only, or a pattern as 'web-*' (default: any)", 0},
+	{"uses", "N", "how many servers may join with it (default 1)", 0},
+	{"expires", "TIME", "how long it holds, as 30m or 2h (default 1h)", 0},
+	{"json", NULL, "the console's record as JSON instead of text", 0},
+	{0},
+};
+static const struct cli_option json_table_options[] = {
+	{"json", NULL, "JSON instead of a table", 0},
+	{0},
+};
 static const struct cli_option json_options[] = {
 	{"json", NULL, "JSON instead of text", 0},
 	{0},
@@ -152,6 +167,39 @@ static const struct cli_command agents[] = {
 		.words = {"AGENT"},
 		.options = json_options,
 		.run = cmd_agents_ping},
+	{.name = "revoke",
+		.summary = "Cut an agent off at once; nothing that it has lets it in again",
+		.words = {"AGENT"},
+		.run = cmd_agents_revoke},
+	{.name = "allow-rejoin",
+		.summary = "Let a server with a join token take an agent's place",
+		.words = {"AGENT"},
+		.options = rejoin_options,
+		.run = cmd_agents_allow_rejoin,
+		.more = "For a server that died or was set up anew under its old name, and for one that was "
+			"revoked.\n"},
+	{.name = "remove",
+		.summary = "Forget an agent that is gone; the audit log keeps what it did",
+		.words = {"AGENT"},
+		.run = cmd_agents_remove},
+	{0},
+};
+static const struct cli_command tokens[] = {
+	{.name = "create",
+		.summary = "Make a token with which new servers join",
+		.options = tokens_create_options,
+		.run = cmd_tokens_create,
+		.more = "It prints what belongs into the new server's agent.env. The token also tells the "
+			"server\n"
+			"which console to believe, so that the first contact is verified already.\n"},
+	{.name = "list",
+		.summary = "Which tokens there are, newest first",
+		.options = json_table_options,
+		.run = cmd_tokens_list},
+	{.name = "revoke",
+		.summary = "Nobody joins with a token any more; who has, stays",
+		.words = {"ID"},
+		.run = cmd_tokens_revoke},
 	{0},
 };
 static const struct cli_command apps[] = {
@@ -289,6 +337,10 @@ static const struct cli_command top[] = {
 		.options = login_options,
 		.run = cmd_login},
 	{.name = "agents", .summary = "See the servers", .children = agents},
+	{.name = "tokens",
+		.summary = "Let new servers join",
+		.children = tokens,
+		.more = "ID is a token's last six digits, as the list shows them, or more of it.\n"},
 	{.name = "apps", .summary = "Manage the apps on a server", .children = apps},
 	{.name = "artifacts",
 		.summary = "Releases that updates can name by their version",
