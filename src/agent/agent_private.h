@@ -38,7 +38,8 @@ struct agent {
 	struct json_object *description; /* owned: the host's newest; NULL before the first */
 	bool described;                  /* on this connection to the host */
 	bool host_was_lost;
-	struct json_object *console_keys; /* owned array: as `registered` said; NULL before */
+	struct json_object
+		*console_keys; /* owned: the members of `keys`, as `registered` said; NULL before */
 
 	bool link_started, register_sent, registered, greeted;
 	bool spool_renewed;       /* since this connection began */
@@ -70,6 +71,7 @@ void agent_hub_message(struct agent *a, const char *text, size_t len);
 void agent_hub_error(struct agent *a, const char *code, const char *ref_id, const char *command_id,
 	const char *path, const char *message);
 /* host_messages.c */
+void agent_pass_keys(struct agent *a);
 void agent_host_frame(struct agent *a, enum fleet_message_type type, struct json_object *message);
 /* Progress of a command, to the console where it is there. */
 void agent_tell_progress(struct agent *a, struct json_object *message);

@@ -96,16 +96,17 @@ static void tell_reload(struct agent *a, struct json_object *description)
 		problems == 1 ? "" : "s");
 }
 
-static void pass_keys_again(struct agent *a)
+void agent_pass_keys(struct agent *a)
 {
 	struct json_object *frame;
 
 	if (!a->console_keys)
 		return;
 	frame = fleet_message_new(FLEET_FRAME_KEYS);
-	fleet_json_add(frame, "keys", json_object_get(a->console_keys));
+	json_object_object_foreach (a->console_keys, key, value)
+		fleet_json_add(frame, key, json_object_get(value));
 	if (hostlink_send(a->host, frame) < 0)
-		log_debug("the driver host is gone before it heard the console's keys");
+		log_debug("the console's keys go to the driver host when it is back");
 }
 
 static void on_description(struct agent *a, struct json_object *message)
@@ -132,7 +133,7 @@ static void on_description(struct agent *a, struct json_object *message)
 		tell_reload(a, message);
 	tell_problems(a, message);
 	if (!again) {
-		pass_keys_again(a); /* before the commands: it may need them to judge those */
+		agent_pass_keys(a); /* before the commands: it may need them to judge those */
 		pending_offer_all(&a->pending);
 	}
 	if (a->link_started && changed && a->register_sent)

@@ -111,18 +111,21 @@ static bool spool_is_older_than_console(struct agent *a, int64_t console_seq)
 	return true;
 }
 
-static void pass_keys(struct agent *a, struct json_object *keys)
+static void take_keys(struct agent *a, struct json_object *registered)
 {
-	struct json_object *frame;
+	static const char *const members[] = {"keys", "keyChanges"};
 
-	json_object_put(a->console_keys);
-	a->console_keys = json_object_get(keys);
-	if (!keys)
+	json_object_put(TAKE_PTR(a->console_keys));
+	if (!fleet_json_array(registered, "keys"))
 		return;
-	frame = fleet_message_new(FLEET_FRAME_KEYS);
-	fleet_json_add(frame, "keys", json_object_get(keys));
-	if (hostlink_send(a->host, frame) < 0)
-		log_debug("the console's keys go to the driver host when it is back");
+	a->console_keys = json_object_new_object();
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(members); i++) {
+		struct json_object *value = fleet_json_array(registered, members[i]);
+
+		if (value)
+			fleet_json_add(a->console_keys, members[i], json_object_get(value));
+	}
+	agent_pass_keys(a);
 }
 
 static void on_registered(struct agent *a, struct json_object *message)
@@ -143,7 +146,7 @@ static void on_registered(struct agent *a, struct json_object *message)
 		log_info("Registered as %s", a->config->agent_id);
 	a->greeted = true;
 	notify_status("Connected to %s as %s", a->config->console_url, a->config->agent_id);
-	pass_keys(a, fleet_json_array(message, "keys"));
+	take_keys(a, message);
 	heartbeat_start(a->heartbeat, interval_ms);
 	if (a->credentials.is_own)
 		renewal_start(a->renewal);

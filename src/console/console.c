@@ -169,6 +169,7 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 		.commands = &console->commands,
 		.members = &console->members,
 		.key = console->key,
+		.key_changes = console->key_changes,
 		.apps_seen = on_apps_seen,
 		.arg = console->snapshots,
 	});
@@ -305,6 +306,8 @@ int console_new(struct console_config *takes_config, struct console **ret, struc
 	if (r >= 0)
 		r = signing_key_ensure(console->config.data_dir, &console->key, err);
 	if (r >= 0)
+		r = signing_key_changes(console->config.data_dir, &console->key_changes, err);
+	if (r >= 0)
 		r = ca_load(console->config.data_dir, &console->ca, err);
 	if (r == -ENOENT) /* no authority: agents are given keys */
 		r = 0;
@@ -358,6 +361,7 @@ void console_free(struct console *console)
 	registry_done(&console->registry);
 	static_files_free(console->web);
 	fleet_jws_key_free(console->key);
+	json_object_put(console->key_changes);
 	if (console->base)
 		event_base_free(console->base);
 	console_config_done(&console->config);

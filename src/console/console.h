@@ -20,6 +20,7 @@ struct console {
 	struct event_base *base;
 	struct store *store;
 	struct fleet_jws_key *key;
+	struct json_object *key_changes;
 	struct events *events;
 	struct registry registry;
 	struct commands commands;
@@ -54,8 +55,9 @@ uint16_t console_port(const struct console *console);
 int console_main_run(int argc, char **argv);
 int console_main_audit(int argc, char **argv);
 int console_main_command_key(int argc, char **argv);
-int console_main_key(int argc, char **argv);  /* console_keys.c */
-int console_main_init(int argc, char **argv); /* likewise */
-int console_main_ca(int argc, char **argv);   /* console_main_ca.c */
+int console_main_key(int argc, char **argv);      /* console_keys.c */
+int console_main_init(int argc, char **argv);     /* likewise */
+int console_main_rotation(int argc, char **argv); /* command-key rotate, make-recovery, recover */
+int console_main_ca(int argc, char **argv);       /* console_main_ca.c */
 
 #endif

@@ -130,7 +130,11 @@ int console_main_command_key(int argc, char **argv)
 	_cleanup_json_ struct json_object *jwk = NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	const char *dir;
-	int status = parse_data_dir(argc, argv, "show", &dir);
+	int status;
+
+	if (argc > 1 && strcmp(argv[1], "show") != 0 && argv[1][0] != '-')
+		return console_main_rotation(argc, argv);
+	status = parse_data_dir(argc, argv, "show", &dir);
 
 	if (status >= 0)
 		return status;

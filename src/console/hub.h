@@ -28,6 +28,7 @@ struct hub_options {
 	struct commands *commands;
 	const struct members *members;
 	const struct fleet_jws_key *key;
+	struct json_object *key_changes; /* an array; NULL: none */
 	/* A heartbeat came: the agent's apps before it, and as it has them. May be NULL. */
 	void (*apps_seen)(
 		const char *agent_id, struct json_object *before, struct json_object *now, void *arg);

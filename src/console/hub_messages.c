@@ -223,6 +223,8 @@ static void on_welcome_seq(int result, int64_t seq, void *arg)
 	keys = json_object_new_array();
 	json_object_array_add(keys, fleet_jws_key_to_jwk(options->key));
 	fleet_json_add(message, "keys", keys);
+	if (options->key_changes && json_object_array_length(options->key_changes) > 0)
+		fleet_json_add(message, "keyChanges", json_object_get(options->key_changes));
 	if (hub_link_send(link, message) < 0)
 		return;
 	link->ready = true;

@@ -5,7 +5,8 @@
 #include "fleet/file.h"
 #include "fleet/log.h"
 
-#define PEM_MAX 4096
+#define PEM_MAX     4096
+#define CHANGES_MAX (128 * 1024)
 
 static char *key_path(const char *data_dir)
 {
@@ -42,7 +43,7 @@ int signing_key_load(const char *data_dir, struct fleet_jws_key **ret, struct fl
 	return r < 0 ? fleet_error_wrap(err, "the signing key %s", path) : 0;
 }
 
-static int signing_key_create(const char *data_dir, struct fleet_jws_key **ret, struct fleet_error *err)
+int signing_key_create(const char *data_dir, struct fleet_jws_key **ret, struct fleet_error *err)
 {
 	_cleanup_free_ char *path = key_path(data_dir);
 	_cleanup_(fleet_jws_key_freep) struct fleet_jws_key *key = fleet_jws_key_new();
@@ -58,6 +59,25 @@ static int signing_key_create(const char *data_dir, struct fleet_jws_key **ret, 
 		fleet_jws_key_id(key));
 	*ret = TAKE_PTR(key);
 	return 0;
+}
+
+int signing_key_changes(const char *data_dir, struct json_object **ret, struct fleet_error *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/key-changes.json", data_dir), *text = NULL;
+	size_t len = 0;
+	int r = fleet_file_read(path, CHANGES_MAX, &text, &len, err);
+
+	if (r == -ENOENT) {
+		*ret = json_object_new_array();
+		return 0;
+	}
+	if (r >= 0)
+		r = fleet_json_parse(text, len, CHANGES_MAX, ret, err);
+	if (r >= 0 && !json_object_is_type(*ret, json_type_array)) {
+		json_object_put(TAKE_PTR(*ret));
+		r = fleet_error_set(err, -EBADMSG, "%s is no list", path);
+	}
+	return r < 0 ? fleet_error_wrap(err, "what was said of earlier command keys cannot be read") : 0;
 }
 
 int signing_key_ensure(const char *data_dir, struct fleet_jws_key **ret, struct fleet_error *err)

@@ -2,6 +2,7 @@
  * for ever. */
 #include "fleet/clock.h"
 #include "fleet/ids.h"
+#include "fleet/key_change.h"
 #include "fleet/limits.h"
 #include "fleet/message.h"
 
@@ -243,6 +244,7 @@ static fields registered_fields[] = {
 	INT("auditSeq", REQ, NATURAL),
 	OBJECT("head", OPT, head_fields),
 	VALUES("keys", OPT, 16, FLEET_JSON_OBJECT),
+	VALUES("keyChanges", OPT, FLEET_KEY_CHANGES_MAX, FLEET_JSON_STRING),
 	{0},
 };
 static fields ack_fields[] = {
@@ -261,7 +263,11 @@ static fields error_fields[] = {
 	{0},
 };
 static fields hello_fields[] = {TEXT("agentVersion", OPT, .max = FLEET_VERSION_LEN_MAX), {0}};
-static fields keys_fields[] = {VALUES("keys", REQ, 16, FLEET_JSON_OBJECT), {0}};
+static fields keys_fields[] = {
+	VALUES("keys", REQ, 16, FLEET_JSON_OBJECT),
+	VALUES("keyChanges", OPT, FLEET_KEY_CHANGES_MAX, FLEET_JSON_STRING),
+	{0},
+};
 static fields stored_fields[] = {VALUES("refIds", REQ, 10000, FLEET_JSON_UUID), {0}};
 static fields described_file_fields[] = {TEXT("name", REQ, WORD), TEXT("driver", OPT, .max = 255), {0}};
 static fields described_app_fields[] = {

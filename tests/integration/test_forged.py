@@ -178,6 +178,55 @@ def the_join_token_names_the_key(lab):
     host.send("keys", keys=[other.jwk()])
     check_equal(host.refusal(host.command(other.sign(command(AGENT, "app-a"))))["code"], "unknown-key", "a later token")
 
+def change(kind, key, issued=0.0, **other):
+    return {"v": 1, "keyChange": kind, "key": key.jwk(), "issuedAt": hostsocket.stamp(issued), **other}
+
+
+def keys_change_on_a_trusted_keys_word(lab):
+    """Rotated, recovered; and by who has no say in it, replayed, of the far future, or in a command's clothes."""
+    if os.geteuid() != 0:
+        raise harness.Skip("the host takes declarations outside --dev from root alone")
+    first, second, third, recovery, stranger = Key(), Key(), Key(), Key(), Key()
+    host = ready_host(lab, first, dev=False)
+
+    def refused(key, what):
+        check_equal(host.refusal(host.command(key.sign(command(AGENT, "app-a"))))["code"], "unknown-key", what)
+
+    def hear(key, *changes):
+        host.send("keys", keys=[key.jwk()], keyChanges=list(changes))
+
+    hear(stranger, stranger.sign(change("rotate", stranger)), stranger.sign(change("rotate", stranger), kid=first.kid),
+         first.sign(change("rotate", stranger, issued=7200)), first.sign(change("rotate", stranger, action="restart-app")),
+         first.sign(command(AGENT, "app-a")), "nonsense", "a.b.c")
+    refused(stranger, "who says it himself")
+    honest(host, first)
+    remember = first.sign(change("recovery", recovery, issued=-50))
+    rotate = first.sign(change("rotate", second, issued=-40))
+    hear(second, remember, rotate)
+    host.wait("an event", lambda f: f["type"] == "event" and second.kid in f["message"] and "trusted before" in f["message"])
+    honest(host, second)
+    refused(first, "the key of before")
+    refused(recovery, "the recovery key signs no commands")
+    host.kill()
+    host.start()
+    host.hello()
+    host.running("app-a")
+    honest(host, second)  # it is remembered
+    # A stolen key cannot put another in the recovery key's place, nor can what was said once be said again.
+    hear(second, first.sign(change("rotate", stranger)), second.sign(change("recovery", stranger)),
+         stranger.sign(change("rotate", stranger)), rotate)
+    refused(stranger, "a recovery key of the thief's")
+    honest(host, second)
+    saved = recovery.sign(change("rotate", third, issued=-20))
+    hear(third, remember, rotate, saved)
+    honest(host, third)
+    refused(second, "the stolen key")
+    hear(second, saved, recovery.sign(change("rotate", second, issued=-30)))
+    refused(second, "an older word of the recovery key")
+    honest(host, third)
+    # No statement passes for a command.
+    check(host.refusal(host.command(third.sign(change("rotate", third))))["code"] != "", "a statement as a command")
+
 
 def nothing_runs_before_a_key_is_known(lab):
     key = Key()
@@ -257,6 +306,7 @@ if __name__ == "__main__":
         a_second_key_is_not_taken,
         a_host_that_is_busy_says_so_once,
         the_join_token_names_the_key,
+        keys_change_on_a_trusted_keys_word,
         nothing_runs_before_a_key_is_known,
         a_result_is_told_until_it_is_stored,
         frames_out_of_bounds,

@@ -612,6 +612,39 @@ def a_certificate_is_enough(lab):
     check_equal(fleet.ask("GET", f"/api/artifacts/{artifact}/file", key=None).status, 401, "nobody's")
 
 
+def command_keys_change(lab):
+    """fleet-console command-key rotate, make-recovery, recover: servers follow, and the audit log says so."""
+    fleet = Fleet(lab)
+    console = fleet.start()
+    lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
+    agent = fleet.agent("agent-001", fleet.token(), apps=lab.simulated("app-a", config=None))
+    fleet.online("agent-001", agent)
+
+    def works():
+        lab.until("its app runs", lambda: [a for a in fleet.get_agent("agent-001").get("apps", []) if a["status"] == "running"])
+        lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    works()
+    done = subprocess.run([program("fleet-console"), "command-key", "rotate", "--data-dir", fleet.data], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    check(done.returncode == 1 and "in use by another fleet-console" in done.stderr, f"while it runs: {done}")
+    kids = {json.loads(fleet.run("command-key", "show"))["kid"]}
+    recovery = lab.path("recovery.pem")
+    for words in (("make-recovery", recovery), ("rotate",), ("recover", recovery)):
+        check_equal(console.stop(), 0, "the console's end")
+        check_in("Done: ", fleet.run("command-key", *words), f"key {words[0]}")
+        kid = json.loads(fleet.run("command-key", "show"))["kid"]
+        check_equal(kid in kids, words[0] == "make-recovery", f"another key after {words[0]}")
+        kids.add(kid)
+        console = fleet.start()
+        fleet.online("agent-001", agent)
+        if words[0] != "make-recovery":
+            fleet.audit(f"the command key is {kid} from now on", category="access")
+            fleet.audit(f"the console's command key is {kid} from now on, says a key that was trusted before")
+        works()
+    check_equal(mode_of(recovery), 0o600, "the recovery key's mode")
+    fleet.run("audit", "verify")
+
+
 def release(version):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -658,4 +691,5 @@ def the_console_s_own_certificate(lab):
 if __name__ == "__main__":
     harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_taken_name, revoked_while_connected,
                   a_man_in_the_middle, certificates_are_renewed, one_that_does_not_renew, modes, sessions_are_resumed,
-                  a_certificate_is_enough, the_console_s_own_certificate])
+                  a_certificate_is_enough, command_keys_change,
+                  the_console_s_own_certificate])

@@ -1,4 +1,5 @@
 #include "agent/host/keys.h"
+#include "fleet/clock.h"
 #include "fleet/file.h"
 
 #define KEY_FILE_MAX 65536
@@ -13,6 +14,7 @@ static void keys_clear(struct keys *k)
 void keys_done(struct keys *k)
 {
 	keys_clear(k);
+	fleet_jws_key_free(k->recovery);
 	free(k->pin_path);
 	*k = (struct keys){0};
 }
@@ -39,6 +41,17 @@ static int parse_list(struct json_object *list, struct keys *ret, struct fleet_e
 	return 0;
 }
 
+/* What we keep beside a set that we pinned. */
+static int read_changes(struct json_object *set, struct keys *ret, struct fleet_error *err)
+{
+	struct json_object *recovery = fleet_json_object(set, "recovery");
+	const char *changed = fleet_json_string(set, "changedAt");
+
+	if (changed && fleet_timestamp_parse(changed, &ret->changed_ms) < 0)
+		return fleet_error_set(err, -EINVAL, "changedAt is no time");
+	return recovery ? fleet_jws_key_from_jwk(recovery, &ret->recovery, err) : 0;
+}
+
 /* A JWK, or {"keys": [JWK, ...]} (RFC 7517 section 5). */
 static int parse_file(
 	const char *path, const char *text, size_t len, struct keys *ret, struct fleet_error *err)
@@ -51,6 +64,9 @@ static int parse_file(
 	if (r < 0)
 		return fleet_error_wrap(err, "cannot read the console's keys in %s", path);
 	list = fleet_json_array(value, "keys");
+	r = list ? read_changes(value, ret, err) : 0;
+	if (r < 0)
+		return fleet_error_wrap(err, "cannot read the console's keys in %s", path);
 	if (!list) {
 		alone = json_object_new_array();
 		json_object_array_add(alone, json_object_get(value));
@@ -107,7 +123,7 @@ static bool has_key(const struct keys *k, const char *kid)
 	return false;
 }
 
-static int pin(struct keys *k, const struct keys *offered, struct fleet_error *err)
+static int write_pins(const char *path, const struct keys *keys, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *set = json_object_new_object();
 	struct json_object *list = json_object_new_array();
@@ -116,18 +132,28 @@ static int pin(struct keys *k, const struct keys *offered, struct fleet_error *e
 	int r;
 
 	fleet_json_add(set, "keys", list);
-	if (!k->pin_path) {
-		k->source = KEYS_MEMORY;
-		return 0;
-	}
-	for (size_t i = 0; i < offered->count; i++)
-		json_object_array_add(list, fleet_jws_key_to_jwk(offered->items[i]));
+	for (size_t i = 0; i < keys->count; i++)
+		json_object_array_add(list, fleet_jws_key_to_jwk(keys->items[i]));
+	if (keys->recovery)
+		fleet_json_add(set, "recovery", fleet_jws_key_to_jwk(keys->recovery));
+	fleet_json_add_time(set, "changedAt", keys->changed_ms);
 	text = fleet_json_text(set, &len);
-	r = fleet_file_write_durable(k->pin_path, text, len, 0600, err);
-	if (r < 0)
-		return fleet_error_wrap(err, "cannot pin the console's keys");
-	k->source = KEYS_PINNED;
-	return 0;
+	r = fleet_file_write_durable(path, text, len, 0600, err);
+	return r < 0 ? fleet_error_wrap(err, "cannot pin the console's keys") : 0;
+}
+
+int keys_save(const struct keys *k, struct fleet_error *err)
+{
+	return k->source == KEYS_PINNED ? write_pins(k->pin_path, k, err) : 0;
+}
+
+static int pin(struct keys *k, const struct keys *offered, struct fleet_error *err)
+{
+	int r = k->pin_path ? write_pins(k->pin_path, offered, err) : 0;
+
+	if (r >= 0)
+		k->source = k->pin_path ? KEYS_PINNED : KEYS_MEMORY;
+	return r;
 }
 
 /* Leaves the one with this id, if it is there. */
@@ -169,6 +195,8 @@ int keys_offer(struct keys *k, struct json_object *jwks, const char *wanted_kid,
 		r = pin(k, &offered, err);
 		if (r >= 0) {
 			keys_clear(k);
+			fleet_jws_key_free(TAKE_PTR(k->recovery));
+			k->changed_ms = 0;
 			memcpy(k->items, offered.items, sizeof(k->items));
 			k->count = offered.count;
 			offered.count = 0;

@@ -13,7 +13,10 @@ struct keys {
 	struct fleet_jws_key *items[KEYS_MAX];
 	size_t count;
 	enum keys_source source;
-	char *pin_path; /* owned; NULL: pins live in memory only */
+	struct fleet_jws_key
+		*recovery;  /* owned; may say which key comes next, and nothing else; NULL: none */
+	int64_t changed_ms; /* when the console has made the newest change that counted here; 0: none */
+	char *pin_path;     /* owned; NULL: pins live in memory only */
 };
 
 /* console_pub: the admin's file; need not exist. state_dir NULL: nothing is pinned across runs. */
@@ -27,6 +30,13 @@ enum keys_offer { KEYS_KNOWN, KEYS_NOW_PINNED, KEYS_FOREIGN };
  * is wanted, and none of these is among them; *ret_kid then names the first (owned). */
 int keys_offer(struct keys *k, struct json_object *jwks, const char *wanted_kid, enum keys_offer *ret,
 	char **ret_kid, struct fleet_error *err) FLEET_MUST_CHECK;
+/* keys_follow.c: changes of keys, as JWS, oldest first (fleet/key_change.h): each counts that a key signed
+ * which is trusted by then. Kept where keys are pinned; beside an admin's console.pub in memory only, since
+ * the console says all of them each time. */
+int keys_follow(struct keys *k, struct json_object *changes, bool *ret_rotated,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+/* Keeps what is pinned; nothing to do where that is not this program's. */
+int keys_save(const struct keys *k, struct fleet_error *err) FLEET_MUST_CHECK;
 /* [kid, ...]; owned. */
 struct json_object *keys_ids(const struct keys *k);
 

@@ -142,6 +142,22 @@ static void on_hello(struct peer *p, struct json_object *frame)
 	commands_ask_again(p->host);
 }
 
+/* What the keys that are trusted say of others. */
+static void follow_keys(struct host *h, struct json_object *frame)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	bool rotated = false;
+
+	if (keys_follow(&h->keys, fleet_json_array(frame, "keyChanges"), &rotated, &err) < 0)
+		log_error("a change of the console's keys will be forgotten: %s", err.message);
+	if (!rotated)
+		return;
+	log_info("commands are obeyed from now on if key %s signed them", fleet_jws_key_id(h->keys.items[0]));
+	commands_event(h, "system", NULL, NULL,
+		"the console's command key is %s from now on, says a key that was trusted before",
+		fleet_jws_key_id(h->keys.items[0]));
+}
+
 static void on_keys(struct peer *p, struct json_object *frame)
 {
 	struct host *h = p->host;
@@ -150,11 +166,13 @@ static void on_keys(struct peer *p, struct json_object *frame)
 	struct fleet_error err = FLEET_ERROR_INIT;
 	enum keys_offer offer = KEYS_KNOWN;
 
+	follow_keys(h, frame);
 	if (keys_offer(&h->keys, fleet_json_array(frame, "keys"), wanted, &offer, &kid, &err) < 0) {
 		log_error("the console's keys were not taken: %s", err.message);
 		return;
 	}
 	if (offer == KEYS_NOW_PINNED) {
+		follow_keys(h, frame);
 		log_info("commands are obeyed from now on if key %s signed them", kid);
 		commands_event(h, "system", NULL, NULL,
 			"the console's command key %s %s and is trusted from now on%s", kid,
