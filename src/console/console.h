@@ -58,6 +58,8 @@ int console_main_command_key(int argc, char **argv);
 int console_main_key(int argc, char **argv);      /* console_keys.c */
 int console_main_init(int argc, char **argv);     /* likewise */
 int console_main_rotation(int argc, char **argv); /* command-key rotate, make-recovery, recover */
+int console_main_backup(int argc, char **argv);   /* console_main_backup.c */
+int console_main_restore(int argc, char **argv);  /* likewise */
 int console_main_ca(int argc, char **argv);       /* console_main_ca.c */
 
 #endif

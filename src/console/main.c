@@ -13,6 +13,8 @@ static const struct {
 	{"key", console_main_key},
 	{"command-key", console_main_command_key},
 	{"ca", console_main_ca},
+	{"backup", console_main_backup},
+	{"restore", console_main_restore},
 };
 
 int main(int argc, char **argv)

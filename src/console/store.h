@@ -195,6 +195,9 @@ int store_agents_load(struct store *store,
 void store_heartbeat_add(
 	struct store *store, const char *agent_id, int64_t at_ms, struct json_object *metrics);
 
+/* Copies the database of DIR as it is now into a new file, 0600, synced; also while a console runs. */
+int store_backup(const char *dir, const char *target, struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* --- verification (fleet-console audit verify): opens read-only, no thread --------------------------------
  */
 /* Recomputes the chain. 0 and *ret_head; -EBADMSG with the first row at fault in err. */

@@ -9,6 +9,7 @@ import http.client
 import io
 import json
 import os
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -645,6 +646,50 @@ def command_keys_change(lab):
     fleet.run("audit", "verify")
 
 
+def a_console_moves(lab):
+    """Backed up while it runs, restored elsewhere: the same console to its agents, with keys, members and audit log."""
+    fleet = Fleet(lab)
+    console = fleet.start()
+    lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
+    agent = fleet.agent("agent-001", fleet.token(), apps=lab.simulated("app-a", config=None))
+    fleet.online("agent-001", agent)
+    csr, key = request()
+    gone = join(fleet, fleet.token(), "agent-002", "machine-2", csr)
+    fleet.do("POST", "/api/agents/agent-002/revoke")
+    with open(lab.path("release.tar.gz"), "wb") as f:
+        f.write(release("2.1.0"))
+    lab.ctl_ok("artifacts", "add", "app-a", "--version", "2.1.0", "--file", lab.path("release.tar.gz"))
+    backup = lab.path("backup")
+    check_in("Backed up to", fleet.run("backup", backup), "the backup")
+    check_equal(mode_of(backup), 0o700, "the backup's mode")
+    for folder, _, names in os.walk(backup):
+        for name in names:
+            check_equal(mode_of(os.path.join(folder, name)) & 0o077, 0, f"who may read {name}")
+    check_equal(console.stop(), 0, "the console's end")
+    os.rename(fleet.data, lab.path("burnt"))
+
+    fleet.run("restore", backup)
+    fleet.start()
+    fleet.online("agent-001", agent)
+    lab.until("its app runs", lambda: [a for a in fleet.get_agent("agent-001").get("apps", []) if a["status"] == "running"])
+    lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    refused("a revoked one", 403, register, fleet, "agent-002",
+            context=context_with(fleet, lab, pem_of(key, gone["certificate"])))
+    check_equal(["lost" in a for a in fleet.do("GET", "/api/artifacts")], [False], "the artifact's file")
+    fleet.audit("console restored from a backup")
+    fleet.audit("agent-001 joined")
+    # Nothing is written over, half a backup is none, and one that somebody has changed is not restored.
+    done = subprocess.run([program("fleet-console"), "restore", backup, "--data-dir", fleet.data], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    check(done.returncode == 1 and "holds a console's data already" in done.stderr, f"a second restore: {done}")
+    changed = sqlite3.connect(os.path.join(backup, "console.db"))
+    changed.executescript("DROP TRIGGER audit_no_update; UPDATE audit SET message = 'nothing' WHERE seq = 3;")
+    changed.close()
+    done = subprocess.run([program("fleet-console"), "restore", backup, "--data-dir", lab.path("other")], capture_output=True,
+                          text=True, timeout=DEADLINE, check=False)
+    check(done.returncode == 1 and "is not restored" in done.stderr and not os.path.exists(lab.path("other")), f"{done}")
+
+
 def release(version):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -691,5 +736,5 @@ def the_console_s_own_certificate(lab):
 if __name__ == "__main__":
     harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_taken_name, revoked_while_connected,
                   a_man_in_the_middle, certificates_are_renewed, one_that_does_not_renew, modes, sessions_are_resumed,
-                  a_certificate_is_enough, command_keys_change,
+                  a_certificate_is_enough, command_keys_change, a_console_moves,
                   the_console_s_own_certificate])
