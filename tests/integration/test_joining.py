@@ -9,6 +9,7 @@ import http.client
 import io
 import json
 import os
+import shutil
 import sqlite3
 import ssl
 import subprocess
@@ -646,6 +647,52 @@ def command_keys_change(lab):
     fleet.run("audit", "verify")
 
 
+def agents_that_have_something(lab):
+    """A token that is refused keeps no agent away that has a certificate; one that is good gives it a new one."""
+    fleet = Fleet(lab)
+    fleet.start()
+    agent = fleet.agent("agent-001", fleet.token())
+    fleet.online("agent-001", agent)
+    check_equal(agent.stop(), 0, "the agent's end")
+    first = lab.read("agent-001/identity.pem")
+    used = fleet.token()
+    join(fleet, used, "agent-009", "machine-9")
+    agent = fleet.agent("agent-001", used)
+    says(lab, agent, "The join token is of no use; the agent connects with what it has")
+    fleet.online("agent-001", agent)
+    check_equal(lab.read("agent-001/identity.pem"), first, "its certificate")
+    check_equal(agent.stop(), 0, "the agent's end")
+    agent = fleet.agent("agent-001", fleet.token())
+    fleet.online("agent-001", agent)
+    lab.until("it has joined anew", lambda: lab.read("agent-001/identity.pem") != first)
+    # Its state is lost: the same machine needs a token, and nobody's word.
+    check_equal(agent.stop(), 0, "the agent's end")
+    shutil.rmtree(lab.path("agent-001"))
+    agent = fleet.agent("agent-001", fleet.token())
+    fleet.online("agent-001", agent)
+
+
+def without_tls_there_are_keys(lab):
+    """On loopback only, as behind a proxy: the token names no authority, and what is given is a key."""
+    fleet = Fleet(lab, init=False)
+    fleet.url = f"http://localhost:{fleet.port}"
+
+    def ask(method, path, body=None, key=ADMIN, context=None):  # pylint: disable=unused-argument
+        connection = http.client.HTTPConnection("localhost", fleet.port, timeout=DEADLINE)
+        connection.request(method, path, body=json.dumps(body) if body is not None else None,
+                           headers={**bearer(key), "Content-Type": "application/json"})
+        return harness.Answer(connection.getresponse())
+    fleet.ask = ask
+    fleet.start()
+    token = fleet.token()
+    check_equal(token.split(".")[2], "-", "what the token says of an authority")
+    agent = fleet.agent("agent-001", token)
+    fleet.online("agent-001", agent)
+    check(os.path.exists(lab.path("agent-001/agent.key")), "it has no key")
+    other = fleet.agent("agent-002", fleet.token(), url=f"http://console.example.com:{fleet.port}")
+    says(lab, other, "FLEET_CONSOLE_URL must begin with https://")
+
+
 def a_console_moves(lab):
     """Backed up while it runs, restored elsewhere: the same console to its agents, with keys, members and audit log."""
     fleet = Fleet(lab)
@@ -737,4 +784,5 @@ if __name__ == "__main__":
     harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_taken_name, revoked_while_connected,
                   a_man_in_the_middle, certificates_are_renewed, one_that_does_not_renew, modes, sessions_are_resumed,
                   a_certificate_is_enough, command_keys_change, a_console_moves,
+                  agents_that_have_something, without_tls_there_are_keys,
                   the_console_s_own_certificate])
