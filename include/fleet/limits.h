@@ -99,6 +99,10 @@
 #define FLEET_FETCH_S_MAX 86400 /* one artifact, all its attempts */
 #define FLEET_PROBE_S_MAX 600
 
+/* what root on the server asks of the driver host */
+#define FLEET_HOLD_S_MAX      (30 * 86400)
+#define FLEET_HOLD_REASON_MAX 200
+
 /* the server's own files */
 #define FLEET_YAML_FILE_MAX    (256u * 1024u)
 #define FLEET_YAML_DEPTH_MAX   16

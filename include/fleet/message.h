@@ -43,6 +43,11 @@ enum fleet_message_type {
 	FLEET_FRAME_STORED,
 	FLEET_FRAME_FETCHED, /* carries a descriptor where it is ok */
 	FLEET_FRAME_PROBED,
+	/* root on the server to driver host (frames) */
+	FLEET_FRAME_INSPECT,
+	FLEET_FRAME_LOCAL_ROLLBACK,
+	FLEET_FRAME_LOCAL_HOLD,
+	FLEET_FRAME_LOCAL_UNHOLD,
 	/* driver host to agent (frames) */
 	FLEET_FRAME_DESCRIPTION,
 	FLEET_FRAME_STATUS,
@@ -55,6 +60,8 @@ enum fleet_message_type {
 	FLEET_FRAME_FETCH,
 	FLEET_FRAME_FETCH_CANCEL,
 	FLEET_FRAME_PROBE,
+	FLEET_FRAME_INSPECTION,
+	FLEET_FRAME_LOCAL_DONE,
 	FLEET_MESSAGE_TYPE_COUNT
 };
 enum fleet_direction {

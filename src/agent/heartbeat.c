@@ -37,7 +37,7 @@ static void set_timer(struct event *timer, int64_t ms)
 /* What is known of an app whose status is not: what it is, not how it is. */
 static struct json_object *stale_app(struct json_object *app, const char *why)
 {
-	static const char *const lasting[] = {"id", "version", "files"};
+	static const char *const lasting[] = {"id", "version", "files", "hold"};
 	struct json_object *o = json_object_new_object();
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(lasting); i++) {

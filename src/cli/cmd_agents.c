@@ -71,6 +71,16 @@ static void app_row(struct table *t, struct json_object *app)
 	table_cell(t, 6, format_since(fleet_json_string(app, "since")).text);
 }
 
+/* Root on the server has the console's commands wait. */
+static void hold_write(struct json_object *app)
+{
+	struct json_object *hold = fleet_json_object(app, "hold");
+
+	if (hold)
+		output_line(stdout, "%s: held until %s by %s: %s", format_field(app, "id"),
+			format_field(hold, "until"), format_field(hold, "by"), format_field(hold, "reason"));
+}
+
 static void apps_write(struct json_object *apps)
 {
 	static const struct table_column columns[] = {{"APP", false}, {"STATUS", false}, {"HEALTH", false},
@@ -96,6 +106,7 @@ static void apps_write(struct json_object *apps)
 			output_line(stdout, "%s: %s", format_field(app, "id"), message);
 		if (!str_empty(health) && str_equal(fleet_json_string(app, "health"), "unhealthy"))
 			output_line(stdout, "%s: %s", format_field(app, "id"), health);
+		hold_write(app);
 	}
 }
 

@@ -8,7 +8,7 @@
 static const char *const register_members[] = {"hostname", "instanceId", "bootId", "spoolId", "agentVersion",
 	"os", "labels", "drivers", "problems", "clockOffsetMs"};
 static const char *const app_members[] = {"id", "status", "health", "healthMessage", "healthSince", "version",
-	"pid", "since", "memoryBytes", "restarts", "files", "message"};
+	"pid", "since", "memoryBytes", "restarts", "files", "message", "hold"};
 
 struct registry_time registry_now(void)
 {

@@ -47,6 +47,13 @@ static const char *const actions[] = {
 
 static fields no_fields[] = {{0}};
 static fields file_fields[] = {TEXT("name", REQ, WORD), TEXT("hash", OPT, FILEHASH), {0}};
+static fields hold_fields[] = {
+	TIME("until", REQ),
+	TIME("since", OPT),
+	TEXT("by", REQ, .min = 1, .max = FLEET_ACTOR_MAX),
+	TEXT("reason", OPT, SENTENCE),
+	{0},
+};
 static fields app_fields[] = {
 	ID("id", REQ),
 	ONE_OF("status", OPT, statuses),
@@ -60,6 +67,7 @@ static fields app_fields[] = {
 	INT("restarts", OPT, NATURAL),
 	LIST("files", OPT, FLEET_APP_FILES_MAX, file_fields),
 	TEXT("message", OPT, SENTENCE),
+	OBJECT("hold", OPT, hold_fields),
 	{0},
 };
 static fields os_fields[] = {
@@ -333,6 +341,46 @@ static fields probed_fields[] = {
 	TEXT("error", OPT, SENTENCE),
 	{0},
 };
+static fields app_id_fields[] = {ID("appId", REQ), {0}};
+static fields local_hold_fields[] = {
+	ID("appId", REQ),
+	INT("seconds", REQ, .min = 1, .max = FLEET_HOLD_S_MAX),
+	TEXT("reason", REQ, .min = 1, .max = FLEET_HOLD_REASON_MAX),
+	{0},
+};
+static fields local_done_fields[] = {UUID("refId", REQ), TEXT("message", REQ, SENTENCE), {0}};
+static fields inspected_command_fields[] = {
+	UUID("commandId", REQ),
+	ONE_OF("action", OPT, actions),
+	ID("appId", OPT),
+	TEXT("actor", OPT, .max = FLEET_ACTOR_MAX),
+	TIME("issuedAt", OPT),
+	BOOL("begun", REQ),
+	TEXT("step", OPT, WORD),
+	{0},
+};
+static fields inspected_hold_fields[] = {
+	ID("appId", REQ),
+	TIME("until", REQ),
+	TIME("since", OPT),
+	TEXT("by", REQ, .min = 1, .max = FLEET_ACTOR_MAX),
+	TEXT("reason", OPT, SENTENCE),
+	{0},
+};
+static fields inspection_fields[] = {
+	UUID("refId", REQ),
+	TEXT("hostVersion", OPT, .max = FLEET_VERSION_LEN_MAX),
+	ID("agentId", OPT),
+	BOOL("agentConnected", REQ),
+	LIST("apps", REQ, FLEET_APPS_PER_AGENT_MAX, described_app_fields),
+	LIST("drivers", OPT, FLEET_DRIVERS_MAX, driver_fields),
+	LIST("problems", OPT, 1000, problem_fields),
+	LIST("commands", REQ, FLEET_COMMANDS_OPEN_PER_AGENT_MAX, inspected_command_fields),
+	LIST("holds", REQ, FLEET_APPS_PER_AGENT_MAX, inspected_hold_fields),
+	VALUES("keyIds", OPT, 16, FLEET_JSON_STRING),
+	INT("unsentEvents", REQ, NATURAL),
+	{0},
+};
 
 enum {
 	FROM_AGENT = 1 << FLEET_AGENT_TO_CONSOLE,
@@ -377,6 +425,10 @@ static const struct {
 	[FLEET_FRAME_STORED] = {"stored", TO_HOST, stored_fields},
 	[FLEET_FRAME_FETCHED] = {"fetched", TO_HOST, fetched_fields},
 	[FLEET_FRAME_PROBED] = {"probed", TO_HOST, probed_fields},
+	[FLEET_FRAME_INSPECT] = {"inspect", TO_HOST, no_fields},
+	[FLEET_FRAME_LOCAL_ROLLBACK] = {"localRollback", TO_HOST, app_id_fields},
+	[FLEET_FRAME_LOCAL_HOLD] = {"localHold", TO_HOST, local_hold_fields},
+	[FLEET_FRAME_LOCAL_UNHOLD] = {"localUnhold", TO_HOST, app_id_fields},
 	[FLEET_FRAME_DESCRIPTION] = {"description", FROM_HOST, description_fields},
 	[FLEET_FRAME_STATUS] = {"status", FROM_HOST, status_fields},
 	[FLEET_FRAME_ACCEPTED] = {"accepted", FROM_HOST, command_id_fields},
@@ -388,6 +440,8 @@ static const struct {
 	[FLEET_FRAME_FETCH] = {"fetch", FROM_HOST, fetch_fields},
 	[FLEET_FRAME_FETCH_CANCEL] = {"fetchCancel", FROM_HOST, command_id_fields},
 	[FLEET_FRAME_PROBE] = {"probe", FROM_HOST, probe_fields},
+	[FLEET_FRAME_INSPECTION] = {"inspection", FROM_HOST, inspection_fields},
+	[FLEET_FRAME_LOCAL_DONE] = {"localDone", FROM_HOST, local_done_fields},
 };
 _Static_assert(FLEET_ARRAY_LEN(types) == FLEET_MESSAGE_TYPE_COUNT, "every type has its row");
 

@@ -398,6 +398,119 @@ static void test_full_disk_takes_nothing_half(void)
 	place_done(&p);
 }
 
+static struct json_object *event(const char *message)
+{
+	struct json_object *o = json_object_new_object();
+
+	fleet_json_add_string(o, "eventId", fleet_uuid_new().text);
+	fleet_json_add_string(o, "message", message);
+	return o;
+}
+
+static void hold(struct ledger *l, const char *app_id, int64_t until_ms, const char *reason)
+{
+	_cleanup_json_ struct json_object *told = event("held");
+	struct ledger_hold h = {.since_ms = 5, .until_ms = until_ms};
+
+	h.app_id = xstrdup(app_id);
+	h.by = xstrdup("root@server");
+	h.reason = xstrdup(reason);
+	CU_ASSERT_EQUAL(ledger_hold(l, &h, told, NULL), 0);
+	free(h.app_id);
+	free(h.by);
+	free(h.reason);
+}
+
+static void check_holds(const struct ledger *l)
+{
+	int64_t now = fleet_clock_wall_ms();
+	const struct ledger_hold *h = ledger_find_hold(l, "web", now);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(h);
+	CU_ASSERT_STRING_EQUAL(h->reason, "the second");
+	CU_ASSERT_STRING_EQUAL(h->by, "root@server");
+	CU_ASSERT_EQUAL(h->since_ms, 5);
+	CU_ASSERT_PTR_NULL(ledger_find_hold(l, "web", h->until_ms));
+	CU_ASSERT_PTR_NULL(ledger_find_hold(l, "over", now));
+	CU_ASSERT_PTR_NULL(ledger_find_hold(l, "released", now));
+	CU_ASSERT_PTR_NULL(ledger_find_hold(l, "other", now));
+}
+
+/* Over a restart, and over the file being written anew. */
+static void test_holds_last_until_they_are_over(void)
+{
+	_cleanup_json_ struct json_object *told = event("no longer held");
+	int64_t later = fleet_clock_wall_ms() + 3600000;
+	struct place p;
+	struct ledger *l;
+
+	place_init(&p);
+	l = open_ledger(&p);
+	hold(l, "web", later, "the first");
+	hold(l, "web", later + 1000, "the second");
+	hold(l, "over", fleet_clock_wall_ms() - 1, "a moment");
+	hold(l, "released", later, "x");
+	CU_ASSERT_EQUAL(ledger_unhold(l, "released", told, NULL), 0);
+	CU_ASSERT_EQUAL(ledger_unhold(l, "released", told, NULL), -ENOENT);
+	CU_ASSERT_EQUAL(ledger_unhold(l, "over", told, NULL), -ENOENT);
+	check_holds(l);
+	CU_ASSERT_EQUAL(ledger_unsent_events(l), 5);
+	ledger_close(l);
+	l = open_ledger(&p);
+	check_holds(l);
+	ledger_set_keep(l, 0);
+	for (int i = 0; i < 2; i++) {
+		_cleanup_json_ struct json_object *payload = command(i + 1);
+
+		CU_ASSERT_EQUAL(ledger_accept(l, payload, NULL), 0);
+		end(l, id_of(payload), "fine");
+		CU_ASSERT_EQUAL(ledger_stored(l, id_of(payload), NULL), 0);
+	}
+	CU_ASSERT_EQUAL(ledger_compact(l, NULL), 0);
+	CU_ASSERT_EQUAL(ledger_floor_ms(l), 2);
+	check_holds(l);
+	CU_ASSERT_EQUAL(ledger_hold_count(l), 1);
+	ledger_close(l);
+	place_done(&p);
+}
+
+/* Nobody waits for it but who asked: what is told of it is the event, which is there with the end or not at
+ * all. */
+static void test_the_end_of_roots_command_is_its_event(void)
+{
+	_cleanup_json_ struct json_object *payload = command(1000), *signed_one = command(1001),
+					  *result = json_object_new_object(), *told = event("done"),
+					  *kept = NULL;
+	const struct ledger_entry *e;
+	struct place p;
+	struct ledger *l;
+
+	place_init(&p);
+	l = open_ledger(&p);
+	/* what a console signs does not become root's by saying so */
+	fleet_json_add_bool(signed_one, "local", true);
+	CU_ASSERT_EQUAL(ledger_accept(l, signed_one, NULL), 0);
+	CU_ASSERT_FALSE(ledger_find(l, id_of(signed_one))->is_local);
+	CU_ASSERT_EQUAL(ledger_accept_local(l, payload, NULL), 0);
+	ledger_close(l);
+	l = open_ledger(&p);
+	CU_ASSERT_TRUE(ledger_find(l, id_of(payload))->is_local);
+	CU_ASSERT_FALSE(ledger_find(l, id_of(signed_one))->is_local);
+	CU_ASSERT_EQUAL(ledger_end_event(l, id_of(payload), result, told, NULL), 0);
+	CU_ASSERT_EQUAL(ledger_end_event(l, id_of(payload), result, told, NULL), -EALREADY);
+	ledger_close(l);
+	l = open_ledger(&p);
+	e = ledger_find(l, id_of(payload));
+	CU_ASSERT(e->state == LEDGER_ENDED && e->stored);
+	e = ledger_next_untold(l);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+	CU_ASSERT_EQUAL(ledger_outcome(l, e, &kept, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(kept, "message"), "done");
+	CU_ASSERT_PTR_NULL(ledger_next_untold(l));
+	ledger_close(l);
+	place_done(&p);
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {UNIT_TEST(test_replays_a_life),
@@ -405,7 +518,8 @@ int main(void)
 		UNIT_TEST(test_events_are_told_in_order_until_stored),
 		UNIT_TEST(test_ends_are_told_after_their_events), UNIT_TEST(test_torn_tail_at_every_byte),
 		UNIT_TEST(test_damage_within_raises_the_floor), UNIT_TEST(test_compaction_keeps_what_counts),
-		UNIT_TEST(test_full_disk_takes_nothing_half), {0}};
+		UNIT_TEST(test_full_disk_takes_nothing_half), UNIT_TEST(test_holds_last_until_they_are_over),
+		UNIT_TEST(test_the_end_of_roots_command_is_its_event), {0}};
 
 	return unit_run((const struct unit_suite[]){{"host ledger", tests}, {0}});
 }

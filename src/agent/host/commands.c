@@ -1,5 +1,6 @@
 #include "agent/host/operation.h"
 #include "agent/host/config_watch.h"
+#include "agent/host/local_verbs.h"
 #include "driver/safe_file.h"
 #include "agent/host/verify.h"
 #include "fleet/clock.h"
@@ -44,8 +45,17 @@ void commands_event(struct host *h, const char *category, const char *app_id, co
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
+	frame = commands_event_frame(category, app_id, command_id, text);
+	(void)commands_keep_event(h, frame); /* said in the log where it cannot be kept */
+}
+
+struct json_object *commands_event_frame(
+	const char *category, const char *app_id, const char *command_id, const char *message)
+{
+	struct json_object *frame = fleet_message_new(FLEET_FRAME_EVENT);
+	_cleanup_free_ char *text = xstrdup(message);
+
 	fleet_text_sanitize(text);
-	frame = fleet_message_new(FLEET_FRAME_EVENT);
 	fleet_json_add_string(frame, "eventId", fleet_uuid_new().text);
 	fleet_json_add_string(frame, "category", category);
 	if (fleet_id_is_valid(app_id))
@@ -53,7 +63,7 @@ void commands_event(struct host *h, const char *category, const char *app_id, co
 	if (command_id && fleet_uuid_is_valid(command_id))
 		fleet_json_add_string(frame, "commandId", command_id);
 	fleet_json_add_string(frame, "message", text);
-	(void)commands_keep_event(h, frame); /* said in the log where it cannot be kept */
+	return frame;
 }
 
 int commands_keep_event(struct host *h, struct json_object *frame)
@@ -105,23 +115,35 @@ struct json_object *commands_running(const struct host *h)
 	for (size_t i = 0; i < ledger_count(h->ledger); i++) {
 		const struct ledger_entry *e = ledger_at(h->ledger, i);
 
-		if (!e->is_event && e->state != LEDGER_ENDED)
+		if (!e->is_event && !e->is_local && e->state != LEDGER_ENDED)
 			fleet_json_append_string(list, e->id);
 	}
 	return list;
 }
 
+int commands_keep_end(struct host *h, const char *id, struct json_object *result, struct fleet_error *err)
+{
+	const struct ledger_entry *e = ledger_find(h->ledger, id);
+	_cleanup_json_ struct json_object *event = e && e->is_local ? local_end_event(result) : NULL;
+
+	return ledger_end_event(h->ledger, id, result, event, err);
+}
+
 static void end_command(struct host *h, const char *id, struct json_object *result)
 {
+	const struct ledger_entry *e = ledger_find(h->ledger, id);
+	bool is_local = e && e->is_local;
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = ledger_end(h->ledger, id, result, &err);
+	int r = commands_keep_end(h, id, result, &err);
 
 	if (r < 0) {
 		log_error("the result of command %s could not be kept: %s", id, err.message);
 		if (r == -EALREADY || unkept_has(h, id))
 			return;
 		unkept_add(h, result);
-		if (h->outcome_peer)
+		if (is_local)
+			local_ended(h, id, result);
+		else if (h->outcome_peer)
 			peers_send(h, h->outcome_peer, result);
 		return;
 	}
@@ -129,6 +151,8 @@ static void end_command(struct host *h, const char *id, struct json_object *resu
 	log_info("command %s (%s %s): %s", id, fleet_json_string(result, "command"),
 		fleet_json_string(result, "appId"),
 		fleet_json_bool(result, "success", false) ? "done" : "failed");
+	if (is_local)
+		local_ended(h, id, result);
 	commands_tell(h);
 }
 
@@ -169,14 +193,15 @@ static void send_progress(struct operation *o, struct json_object *message)
 {
 	_cleanup_json_ struct json_object *frame = fleet_message_new(FLEET_FRAME_PROGRESS);
 	int64_t percent = fleet_json_int(message, "percent", -1);
+	uint64_t to = o->is_local ? local_asker(o->host, o->id) : o->host->outcome_peer;
 
 	fleet_json_add_string(frame, "commandId", o->id);
 	fleet_json_add_string(frame, "step", fleet_json_string(message, "step"));
 	if (percent >= 0)
 		fleet_json_add_int(frame, "percent", percent);
 	fleet_json_add_string(frame, "message", fleet_json_string(message, "message"));
-	if (o->host->outcome_peer)
-		peers_send(o->host, o->host->outcome_peer, frame);
+	if (to)
+		peers_send(o->host, to, frame);
 }
 
 /* A step of an update, for the audit log; owned. */
@@ -381,8 +406,9 @@ static int run_child(int fd, void *arg)
 static int start_child(
 	struct host *h, const struct ledger_entry *e, struct json_object *payload, struct fleet_error *err)
 {
-	struct start_order start = {
-		.host = h, .order = {.payload = payload, .recovering = e->state == LEDGER_BEGUN}};
+	struct start_order start = {.host = h,
+		.order = {
+			.payload = payload, .recovering = e->state == LEDGER_BEGUN, .is_local = e->is_local}};
 	_cleanup_json_ struct json_object *last = NULL, *write = NULL;
 	struct operation *o;
 	int r;
@@ -402,6 +428,7 @@ static int start_child(
 		return r;
 	o = xcalloc(1, sizeof(*o));
 	o->host = h;
+	o->is_local = e->is_local;
 	snprintf(o->id, sizeof(o->id), "%s", e->id);
 	r = child_start(
 		h->base, "fleet-operation", h->lock_fd, run_child, &start, &events, h, &o->child, err);
@@ -427,9 +454,49 @@ static int read_back(
 	return ledger_outline(h->ledger, e, ret, NULL) >= 0 ? 0 : -EBADMSG;
 }
 
-/* Either it runs, and ends in on_ended, or it has its result and is out of the queue. */
-static void start_one(struct host *h, const char *queued_id)
+/* The hold that stands in the way of what this command would touch, or NULL; *ret_app borrowed. */
+static const struct ledger_hold *hold_of(
+	const struct host *h, const struct queue_item *item, const struct app **ret_app)
 {
+	int64_t now = fleet_clock_wall_ms();
+
+	for (size_t i = 0; i < h->apps.count; i++) {
+		const struct ledger_hold *hold = ledger_find_hold(h->ledger, h->apps.items[i]->id, now);
+		_cleanup_free_ char *key = hold ? app_service_key(h->apps.items[i]) : NULL;
+
+		for (size_t k = 0; key && k < item->key_count; k++) {
+			if (strcmp(item->keys[k], key) != 0)
+				continue;
+			*ret_app = h->apps.items[i];
+			return hold;
+		}
+	}
+	return NULL;
+}
+
+/* The console's, not begun yet, and more than a look. true: it has its result. */
+static bool fail_if_held(struct host *h, const struct ledger_entry *e, struct json_object *payload,
+	const struct queue_item *item)
+{
+	const struct app *app = NULL;
+	const struct ledger_hold *hold = NULL;
+	_cleanup_free_ char *why = NULL;
+
+	if (e->state == LEDGER_ACCEPTED && !e->is_local &&
+		!fleet_json_bool(fleet_json_object(payload, "args"), "dryRun", false))
+		hold = hold_of(h, item, &app);
+	if (!hold)
+		return false;
+	why = local_hold_sentence(hold);
+	queue_remove(&h->queue, e->id);
+	fail_command(h, payload, "held", why);
+	return true;
+}
+
+/* Either it runs, and ends in on_ended, or it has its result and is out of the queue. */
+static void start_one(struct host *h, const struct queue_item *item)
+{
+	const char *queued_id = item->command_id;
 	const struct ledger_entry *e = ledger_find(h->ledger, queued_id);
 	_cleanup_json_ struct json_object *payload = NULL;
 	_cleanup_free_ char *id = xstrdup(queued_id); /* the queue's own goes with its item */
@@ -463,7 +530,7 @@ static void start_one(struct host *h, const char *queued_id)
 		fail_command(h, payload, "interrupted",
 			"interrupted, and each attempt to find out how far it got was interrupted too; look "
 			"at the app by hand");
-	} else {
+	} else if (!fail_if_held(h, e, payload, item)) {
 		r = start_child(h, e, payload, &err);
 		if (r < 0) {
 			queue_remove(&h->queue, id);
@@ -477,7 +544,7 @@ static void pump(struct host *h)
 	struct queue_item *item;
 
 	while (!h->stopping && (item = queue_next(&h->queue)))
-		start_one(h, item->command_id);
+		start_one(h, item);
 }
 
 /* ---- a command arrives ---- */
@@ -561,6 +628,31 @@ void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 	h->busy_told = false;
 	send_accepted(h, peer_id, id);
 	enqueue(h, payload, false);
+	pump(h);
+}
+
+int commands_take_local(struct host *h, struct json_object *payload, struct fleet_error *err)
+{
+	int r;
+
+	if (h->stopping)
+		return fleet_error_set(
+			err, -ESHUTDOWN, "the driver host is ending; it takes no more commands");
+	if (ledger_open_commands(h->ledger) >= FLEET_COMMANDS_OPEN_PER_AGENT_MAX)
+		return fleet_error_set(err, -EBUSY, "%d commands are waiting here already",
+			FLEET_COMMANDS_OPEN_PER_AGENT_MAX);
+	r = ledger_accept_local(h->ledger, payload, err);
+	if (r < 0)
+		return r;
+	log_info("command %s accepted: %s of %s by %s", fleet_json_string(payload, "commandId"),
+		fleet_json_string(payload, "action"), fleet_json_string(payload, "appId"),
+		fleet_json_string(payload, "actor"));
+	enqueue(h, payload, false);
+	return 0;
+}
+
+void commands_pump(struct host *h)
+{
 	pump(h);
 }
 

@@ -1,5 +1,6 @@
 #include "agent/host/host.h"
 #include "agent/host/config_watch.h"
+#include "agent/host/local_verbs.h"
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
@@ -139,6 +140,7 @@ static void on_found(struct json_object *app, void *arg)
 	struct host *h = arg;
 
 	health_watch_look(h->health, app);
+	local_add_hold(h, app);
 }
 
 static int ask_agent(struct json_object *frame, void *arg)
@@ -256,6 +258,7 @@ static int run_host(const struct host_config *config)
 	status_free(h.status);
 	health_watch_free(h.health);
 	peers_free(&h);
+	local_free(&h);
 	queue_done(&h.queue);
 	ledger_close(h.ledger);
 	keys_done(&h.keys);

@@ -7,7 +7,8 @@
  *   unkept.c    results for which the disk had no room
  *   asks.c      what a command needs of the network, asked of the agent
  *   config_watch.c  config files that change without a command
- *   queries.c   queries: what somebody wants to see of an app, answered once or not at all */
+ *   queries.c   queries: what somebody wants to see of an app, answered once or not at all
+ *   local_verbs.c  what root on this server asks for itself */
 #ifndef HOST_HOST_H
 #define HOST_HOST_H
 #include <event2/event.h>
@@ -34,6 +35,7 @@ struct peer;
 struct operation;
 struct query;
 struct unkept;
+struct local_wait;
 struct config_watch;
 struct host {
 	const struct host_config *config;
@@ -47,6 +49,7 @@ struct host {
 	struct operation *operations; /* running; list */
 	struct query *queries;        /* being answered; list */
 	struct unkept *unkept;        /* results that are not in the ledger; list */
+	struct local_wait *local;     /* who on this server waits for an end; list */
 	uint64_t operations_begun;    /* since the start */
 	struct config_watch *watch;
 	struct status *status;
@@ -78,6 +81,8 @@ void peers_free(struct host *h);
 /* To one connection; a peer that is gone or does not listen loses it. */
 void peers_send(struct host *h, uint64_t peer_id, struct json_object *frame);
 int peers_try_send(struct host *h, uint64_t peer_id, struct json_object *frame) FLEET_MUST_CHECK;
+/* The `description` frame; owned. */
+struct json_object *peers_description(const struct host *h);
 /* Describes apps, drivers and problems to everybody who said hello (after a reload). */
 void peers_describe(struct host *h);
 
@@ -90,6 +95,15 @@ bool commands_idle(const struct host *h);
 void commands_forgive(struct host *h);
 /* A `command` frame. */
 void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame);
+/* One that root on this server asked for: in the ledger, and queued; commands_pump starts it. 0, or negative
+ * and err. */
+int commands_take_local(
+	struct host *h, struct json_object *payload, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The end of a command into the ledger, with what that is told by. */
+int commands_keep_end(
+	struct host *h, const char *id, struct json_object *result, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Starts what may run now. */
+void commands_pump(struct host *h);
 /* A `stored` frame. */
 void commands_stored(struct host *h, struct json_object *frame);
 /* Sends what is not stored and not told yet to whoever hears outcomes. */
@@ -102,12 +116,15 @@ void commands_probed(struct host *h, struct json_object *frame);
 void commands_ask_again(struct host *h);
 /* The host ends: what only waits for the agent is left to the next one. */
 void commands_give_up_waiting(struct host *h);
-/* [commandId] accepted and not ended; owned. */
+/* [commandId] accepted from the console and not ended; owned. */
 struct json_object *commands_running(const struct host *h);
 /* An audit event of the host's own. app_id, command_id: may be NULL. */
 void commands_event(struct host *h, const char *category, const char *app_id, const char *command_id,
 	const char *fmt, ...) FLEET_PRINTF(5, 6);
 
+/* The frame of such an event; owned. */
+struct json_object *commands_event_frame(
+	const char *category, const char *app_id, const char *command_id, const char *text);
 /* The frame of an event, whole. Negative where it could not be kept. */
 int commands_keep_event(struct host *h, struct json_object *frame);
 /* Does a command work on this app right now? */

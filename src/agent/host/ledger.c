@@ -100,8 +100,8 @@ static int write_fully(int fd, const char *data, size_t len, off_t at)
 }
 
 /* Records that could not be written whole, or not synced, are taken back: the file and the index never say
- * different things. If even that fails, nothing more is accepted. second: may be NULL. */
-static int append_both(struct ledger *l, struct json_object *first, struct json_object *second, bool sync,
+ * different things. If even that fails, nothing more is accepted. */
+int ledger_append(struct ledger *l, struct json_object *first, struct json_object *second, bool sync,
 	struct fleet_error *err)
 {
 	_cleanup_buffer_ struct fleet_buffer lines = FLEET_BUFFER_INIT;
@@ -148,10 +148,10 @@ static int append_both(struct ledger *l, struct json_object *first, struct json_
 
 static int append(struct ledger *l, struct json_object *record, bool sync, struct fleet_error *err)
 {
-	return append_both(l, record, NULL, sync, err);
+	return ledger_append(l, record, NULL, sync, err);
 }
 
-static struct json_object *record_new(const char *kind, const char *id)
+struct json_object *ledger_record_new(const char *kind, const char *id)
 {
 	struct json_object *record = json_object_new_object();
 
@@ -225,15 +225,17 @@ void ledger_close(struct ledger *l)
 		return;
 	if (l->fd >= 0)
 		(void)close(l->fd); /* what matters was synced */
+	ledger_holds_done(l);
 	free(l->entries);
 	free(l->path);
 	free(l);
 }
 
-int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_error *err)
+static int accept_command(
+	struct ledger *l, struct json_object *payload, bool is_local, struct fleet_error *err)
 {
 	const char *id = fleet_json_string(payload, "commandId");
-	_cleanup_json_ struct json_object *record = record_new("accept", id);
+	_cleanup_json_ struct json_object *record = ledger_record_new("accept", id);
 	int64_t issued_ms = 0;
 
 	if (!id || !fleet_uuid_is_valid(id))
@@ -243,6 +245,8 @@ int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_er
 	if (fleet_timestamp_parse(fleet_json_string(payload, "issuedAt"), &issued_ms) < 0)
 		return fleet_error_set(err, -EINVAL, "a command without issuedAt");
 	fleet_json_add_int(record, "issuedAt", issued_ms);
+	if (is_local)
+		fleet_json_add_bool(record, "local", true);
 	if (ledger_sets_values(payload)) {
 		int r = ledger_put_aside(l, id, payload, err);
 
@@ -258,9 +262,19 @@ int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_er
 	return append(l, record, true, err);
 }
 
+int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_error *err)
+{
+	return accept_command(l, payload, false, err);
+}
+
+int ledger_accept_local(struct ledger *l, struct json_object *payload, struct fleet_error *err)
+{
+	return accept_command(l, payload, true, err);
+}
+
 static struct json_object *step_record(const char *id, const char *step, struct json_object *data)
 {
-	struct json_object *record = record_new("step", id);
+	struct json_object *record = ledger_record_new("step", id);
 
 	fleet_json_add_string(record, "step", step);
 	if (data)
@@ -280,16 +294,18 @@ int ledger_step_event(struct ledger *l, const char *id, const char *step, struct
 	struct json_object *event, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *record = step_record(id, step, data);
-	_cleanup_json_ struct json_object *told = record_new("event", fleet_json_string(event, "eventId"));
+	_cleanup_json_ struct json_object *told =
+		ledger_record_new("event", fleet_json_string(event, "eventId"));
 
 	fleet_json_add(told, "event", json_object_get(event));
 	/* the event first: a write that is cut leaves no step without its event */
-	return append_both(l, told, record, true, err);
+	return ledger_append(l, told, record, true, err);
 }
 
-int ledger_end(struct ledger *l, const char *id, struct json_object *result, struct fleet_error *err)
+int ledger_end_event(struct ledger *l, const char *id, struct json_object *result, struct json_object *event,
+	struct fleet_error *err)
 {
-	_cleanup_json_ struct json_object *record = record_new("end", id);
+	_cleanup_json_ struct json_object *record = ledger_record_new("end", id), *told = NULL;
 	const struct ledger_entry *e = ledger_find(l, id);
 	int r;
 
@@ -298,15 +314,25 @@ int ledger_end(struct ledger *l, const char *id, struct json_object *result, str
 	if (e->state == LEDGER_ENDED)
 		return fleet_error_set(err, -EALREADY, "command %s has ended already", id);
 	fleet_json_add(record, "result", json_object_get(result));
-	r = append(l, record, true, err);
+	if (event) {
+		told = ledger_record_new("event", fleet_json_string(event, "eventId"));
+		fleet_json_add(told, "event", json_object_get(event));
+	}
+	r = ledger_append(l, told ? told : record, told ? record : NULL, true, err);
 	if (r >= 0)
 		ledger_forget_aside(l, id);
 	return r;
 }
 
+int ledger_end(struct ledger *l, const char *id, struct json_object *result, struct fleet_error *err)
+{
+	return ledger_end_event(l, id, result, NULL, err);
+}
+
 int ledger_event(struct ledger *l, struct json_object *event, struct fleet_error *err)
 {
-	_cleanup_json_ struct json_object *record = record_new("event", fleet_json_string(event, "eventId"));
+	_cleanup_json_ struct json_object *record =
+		ledger_record_new("event", fleet_json_string(event, "eventId"));
 
 	fleet_json_add(record, "event", json_object_get(event));
 	return append(l, record, true, err);
@@ -314,7 +340,7 @@ int ledger_event(struct ledger *l, struct json_object *event, struct fleet_error
 
 int ledger_stored(struct ledger *l, const char *id, struct fleet_error *err)
 {
-	_cleanup_json_ struct json_object *record = record_new("stored", id);
+	_cleanup_json_ struct json_object *record = ledger_record_new("stored", id);
 	const struct ledger_entry *e = ledger_find(l, id);
 
 	if (!e || e->state != LEDGER_ENDED || e->stored)
@@ -420,13 +446,13 @@ static int copy_finished(const struct ledger *l, const struct ledger_entry *e, s
 		return r;
 	if (result)
 		(void)fleet_json_text(result, &len);
-	record = record_new("done", e->id);
+	record = ledger_record_new("done", e->id);
 	fleet_json_add_int(record, "issuedAt", e->issued_ms);
 	if (result && (!e->stored || len <= RESULT_KEEP_MAX))
 		fleet_json_add(record, "result", json_object_get(result));
 	ledger_format_line(record, out);
 	if (e->stored) {
-		stored = record_new("stored", e->id);
+		stored = ledger_record_new("stored", e->id);
 		ledger_format_line(stored, out);
 	}
 	return 0;
@@ -437,7 +463,7 @@ static int copy_finished(const struct ledger *l, const struct ledger_entry *e, s
 static void copy_recoveries(const struct ledger_entry *e, struct fleet_buffer *out)
 {
 	for (unsigned i = 0; i < e->recoveries + e->recoveries_before; i++) {
-		_cleanup_json_ struct json_object *record = record_new("step", e->id);
+		_cleanup_json_ struct json_object *record = ledger_record_new("step", e->id);
 
 		fleet_json_add_string(record, "step", "recover");
 		ledger_format_line(record, out);
@@ -534,6 +560,7 @@ static int rewrite(struct ledger *l, struct fleet_error *err)
 		if (!finished || e->issued_ms > until)
 			r = copy_entry(l, e, &text, err);
 	}
+	ledger_copy_holds(l, &text);
 	if (r >= 0)
 		r = fleet_file_write_durable(l->path, text.data, text.len, 0600, err);
 	if (r < 0)

@@ -5,7 +5,9 @@
  *
  * Records ("r"): ledger {v, floor}: first line; accept {id, at, payload}; step {id, at, step, data}; end {id,
  * at, result}; event {id, at, event}; stored {id}: the agent has that result or event in its spool; done {id,
- * issuedAt, at, result}: a finished and stored command after compaction, its arguments forgotten.
+ * issuedAt, at, result}: a finished and stored command after compaction, its arguments forgotten; hold {id,
+ * at, appId, until, by, reason} and unhold {id, at, appId}: the admin's word that the console's commands
+ * wait.
  *
  * Arguments that set values may hold secrets, and a line cannot be taken back: those lie in a file of their
  * own, PATH.args/ID, named by the accept record (aside), and go with the command's end.
@@ -24,7 +26,8 @@ enum ledger_state { LEDGER_ACCEPTED, LEDGER_BEGUN, LEDGER_ENDED };
 struct ledger_entry {
 	char id[FLEET_UUID_LEN + 1];
 	bool is_event, stored;
-	bool told; /* in memory only: sent over the connection that hears outcomes now */
+	bool is_local; /* root's on this server: its end is told there and in an event, not as a result */
+	bool told;     /* in memory only: sent over the connection that hears outcomes now */
 	enum ledger_state state;
 	/* times that a recovery of it began: since this ledger was opened, and before */
 	unsigned recoveries, recoveries_before;
@@ -33,6 +36,12 @@ struct ledger_entry {
 	/* of the newest step record that says what undoing takes ("write" of a push; "stop", "swap" of an
 	 * update), and of the newest step record; -1: none */
 	off_t write_at, last_at;
+};
+
+/* An app that the console's commands leave alone for a while. */
+struct ledger_hold {
+	char *app_id, *by, *reason; /* owned */
+	int64_t since_ms, until_ms; /* wall clock */
 };
 
 struct ledger;
@@ -45,6 +54,9 @@ FLEET_DEFINE_CLEANUP(struct ledger *, ledger_close)
 
 /* payload: the command's, as signed. -EEXIST a second time. */
 int ledger_accept(struct ledger *l, struct json_object *payload, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same of a command that root on this server asked for, and nobody signed. */
+int ledger_accept_local(
+	struct ledger *l, struct json_object *payload, struct fleet_error *err) FLEET_MUST_CHECK;
 int ledger_step(struct ledger *l, const char *id, const char *step, struct json_object *data,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 /* The same together with an event (see ledger_event): both are on the disk, or the step is not. */
@@ -52,6 +64,9 @@ int ledger_step_event(struct ledger *l, const char *id, const char *step, struct
 	struct json_object *event, struct fleet_error *err) FLEET_MUST_CHECK;
 /* result: the host's `result` frame, whole. -EALREADY when it has ended before. */
 int ledger_end(struct ledger *l, const char *id, struct json_object *result,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same together with an event: both are on the disk, or neither. */
+int ledger_end_event(struct ledger *l, const char *id, struct json_object *result, struct json_object *event,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 /* event: the host's `event` frame, whole, with its eventId. */
 int ledger_event(struct ledger *l, struct json_object *event, struct fleet_error *err) FLEET_MUST_CHECK;
@@ -88,6 +103,18 @@ int ledger_last_step(const struct ledger *l, const struct ledger_entry *e, struc
 	struct fleet_error *err) FLEET_MUST_CHECK;
 int ledger_write_step(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* ---- ledger_holds.c ---- */
+/* A new hold of an app takes the place of the one before. With its event, see ledger_step_event. */
+int ledger_hold(struct ledger *l, const struct ledger_hold *hold, struct json_object *event,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+/* -ENOENT where no hold is in force. */
+int ledger_unhold(struct ledger *l, const char *app_id, struct json_object *event,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+/* The one that is in force at now_ms, or NULL. Borrowed until the ledger changes. */
+const struct ledger_hold *ledger_find_hold(const struct ledger *l, const char *app_id, int64_t now_ms);
+size_t ledger_hold_count(const struct ledger *l); /* those whose time is over included */
+const struct ledger_hold *ledger_hold_at(const struct ledger *l, size_t index);
 
 /* Rewrites the file if it has grown past its bounds; cheap where it has not. */
 int ledger_compact(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;

@@ -1,5 +1,5 @@
 /* One line of the ledger, and back: the CRC-32 of the JSON in 8 hex digits, a space, the JSON, a newline.
- * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_args.c,
+ * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_args.c, ledger_holds.c,
  * ledger_replay.c). */
 #ifndef HOST_LEDGER_RECORD_H
 #define HOST_LEDGER_RECORD_H
@@ -18,6 +18,8 @@ struct ledger {
 	struct ledger_entry *entries;
 	size_t count, capacity, keep;
 	off_t compacted_size; /* right after the last compaction */
+	struct ledger_hold *holds;
+	size_t hold_count;
 };
 
 uint32_t ledger_crc32(const void *data, size_t len);
@@ -34,6 +36,19 @@ int ledger_index(
 /* Reads the open file from its start into the index and leaves l->size at the end of what is whole. 1: it was
  * damaged within, and the floor was raised. */
 int ledger_replay(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* ---- ledger.c ---- */
+struct json_object *ledger_record_new(const char *kind, const char *id); /* owned */
+/* Both, in this order, or neither; second may be NULL. sync: on the disk when it returns. */
+int ledger_append(struct ledger *l, struct json_object *first, struct json_object *second, bool sync,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* ---- ledger_holds.c ---- */
+/* -EBADMSG where the record makes no sense. */
+int ledger_index_hold(struct ledger *l, struct json_object *record) FLEET_MUST_CHECK;
+/* Those that are in force, as lines. */
+void ledger_copy_holds(const struct ledger *l, struct fleet_buffer *out);
+void ledger_holds_done(struct ledger *l);
 
 /* ---- ledger_args.c ---- */
 bool ledger_sets_values(struct json_object *payload);

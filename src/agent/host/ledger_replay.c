@@ -120,6 +120,10 @@ int ledger_index(struct ledger *l, struct json_object *record, off_t offset, str
 	}
 	if (!id || !fleet_uuid_is_valid(id))
 		return fleet_error_set(err, -EBADMSG, "a record without an id");
+	if (str_equal(kind, "hold") || str_equal(kind, "unhold"))
+		return ledger_index_hold(l, record) < 0
+			       ? fleet_error_set(err, -EBADMSG, "%s of nothing", kind)
+			       : 0;
 	e = (struct ledger_entry *)(uintptr_t)ledger_find(l, id); /* our own array */
 	if (str_equal(kind, "accept") || str_equal(kind, "event") || str_equal(kind, "done")) {
 		if (e)
@@ -129,6 +133,7 @@ int ledger_index(struct ledger *l, struct json_object *record, off_t offset, str
 		e->issued_ms = fleet_json_int(record, "issuedAt", 0);
 		if (str_equal(kind, "accept")) {
 			e->payload_at = offset;
+			e->is_local = fleet_json_bool(record, "local", false);
 		} else {
 			e->state = LEDGER_ENDED;
 			e->end_at = offset;
@@ -142,6 +147,7 @@ int ledger_index(struct ledger *l, struct json_object *record, off_t offset, str
 	if (str_equal(kind, "end") && e->state != LEDGER_ENDED) {
 		e->state = LEDGER_ENDED;
 		e->end_at = offset;
+		e->stored = e->is_local; /* nobody waits for it any more */
 		return 0;
 	}
 	if (str_equal(kind, "stored")) {

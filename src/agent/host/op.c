@@ -378,9 +378,9 @@ static const struct {
 };
 _Static_assert(FLEET_ARRAY_LEN(actions) == FLEET_ACTION_COUNT, "every action has its row");
 
-static void run_action(struct op *op, struct json_object *payload, bool recovering)
+static void run_action(struct op *op, const struct op_order *order)
 {
-	const char *app_id = fleet_json_string(payload, "appId");
+	const char *app_id = fleet_json_string(order->payload, "appId");
 
 	op->app = apps_find(op->env->apps, app_id);
 	if (op->app)
@@ -390,9 +390,9 @@ static void run_action(struct op *op, struct json_object *payload, bool recoveri
 
 		op_fail(op, "app-not-found", "app '%s' is not declared on this server%s%s%s", app_id,
 			nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
-	} else if (recovering) { /* what was begun was allowed then */
+	} else if (order->recovering) { /* what was begun was allowed then */
 		op_recover(op);
-	} else if (!(op->app->allow & actions[op->action].allow)) {
+	} else if (!order->is_local && !(op->app->allow & actions[op->action].allow)) {
 		op_fail(op, "not-allowed-by-server",
 			"this server's admin does not allow %s of app '%s' (allow in %s)",
 			actions[op->action].word, app_id, op->app->source);
@@ -420,7 +420,7 @@ int op_run(const struct op_env *env, int fd, const struct op_order *order)
 	if (fleet_action_from_string(fleet_json_string(order->payload, "action"), &op.action) < 0)
 		op_fail(&op, "not-supported", "this driver host does not know that action");
 	else
-		run_action(&op, order->payload, order->recovering);
+		run_action(&op, order);
 	op_hide_secrets(&op);
 	fleet_redact_done(&op.secrets);
 	fleet_json_add_string(message, "k", "result");

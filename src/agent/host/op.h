@@ -88,6 +88,7 @@ int op_probe(struct op *op, const char *url, const char *tcp, int timeout_s, boo
 struct op_order {
 	struct json_object *payload;
 	bool recovering;
+	bool is_local; /* root on this server asked, who may more than the console */
 	struct json_object *last_step, *write_step;
 };
 int op_run(const struct op_env *env, int fd, const struct op_order *order) FLEET_MUST_CHECK;

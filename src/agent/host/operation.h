@@ -10,6 +10,7 @@ struct operation {
 	struct host *host;
 	char id[FLEET_UUID_LEN + 1];
 	struct child *child;
+	bool is_local;                     /* root's on this server */
 	struct json_object *payload;       /* owned */
 	struct json_object *fetch;         /* the frame that is not answered yet; owned, NULL none */
 	char probe_id[FLEET_UUID_LEN + 1]; /* likewise, of a probe; "" none */

@@ -5,6 +5,7 @@
 #include "fleet/file.h"
 #include "fleet/frame.h"
 #include "fleet/limits.h"
+#include "agent/host/local_verbs.h"
 
 struct peer {
 	struct peer *next;
@@ -12,6 +13,7 @@ struct peer {
 	uint64_t id;
 	struct fleet_frame_link *link;
 	bool said_hello;
+	bool is_admin; /* root, or whom this program itself belongs to: never the agent of a server */
 };
 
 static struct peer *find_peer(struct host *h, uint64_t id)
@@ -94,7 +96,7 @@ static struct json_object *describe_problem(const struct app_problem *problem)
 	return json;
 }
 
-static struct json_object *describe(const struct host *h)
+struct json_object *peers_description(const struct host *h)
 {
 	struct json_object *frame = fleet_message_new(FLEET_FRAME_DESCRIPTION);
 	struct json_object *apps = json_object_new_array(), *drivers = json_object_new_array();
@@ -117,7 +119,7 @@ static struct json_object *describe(const struct host *h)
 
 void peers_describe(struct host *h)
 {
-	_cleanup_json_ struct json_object *frame = describe(h);
+	_cleanup_json_ struct json_object *frame = peers_description(h);
 
 	for (struct peer *p = h->peers; p; p = p->next) {
 		if (p->said_hello)
@@ -129,7 +131,7 @@ void peers_describe(struct host *h)
 
 static void on_hello(struct peer *p, struct json_object *frame)
 {
-	_cleanup_json_ struct json_object *answer = describe(p->host);
+	_cleanup_json_ struct json_object *answer = peers_description(p->host);
 	const char *version = fleet_json_string(frame, "agentVersion");
 
 	fleet_json_add_string(answer, "refId", fleet_json_string(frame, "id"));
@@ -221,14 +223,41 @@ static void on_probed(struct peer *p, struct json_object *frame)
 		commands_probed(p->host, frame);
 }
 
-static void (*const handlers[FLEET_MESSAGE_TYPE_COUNT])(struct peer *p, struct json_object *frame) = {
-	[FLEET_FRAME_HELLO] = on_hello,
-	[FLEET_FRAME_KEYS] = on_keys,
-	[FLEET_FRAME_STATUS_REQUEST] = on_status_request,
-	[FLEET_FRAME_COMMAND] = on_command,
-	[FLEET_FRAME_QUERY] = on_query,
-	[FLEET_FRAME_STORED] = on_stored,
-	[FLEET_FRAME_PROBED] = on_probed,
+static void on_inspect(struct peer *p, struct json_object *frame)
+{
+	local_inspect(p->host, p->id, frame);
+}
+
+static void on_local_rollback(struct peer *p, struct json_object *frame)
+{
+	local_rollback(p->host, p->id, frame);
+}
+
+static void on_local_hold(struct peer *p, struct json_object *frame)
+{
+	local_hold(p->host, p->id, frame);
+}
+
+static void on_local_unhold(struct peer *p, struct json_object *frame)
+{
+	local_unhold(p->host, p->id, frame);
+}
+
+static const struct {
+	void (*handle)(struct peer *p, struct json_object *frame);
+	bool admin_only; /* no signature stands behind it, only who asks */
+} handlers[FLEET_MESSAGE_TYPE_COUNT] = {
+	[FLEET_FRAME_HELLO] = {on_hello, false},
+	[FLEET_FRAME_KEYS] = {on_keys, false},
+	[FLEET_FRAME_STATUS_REQUEST] = {on_status_request, false},
+	[FLEET_FRAME_COMMAND] = {on_command, false},
+	[FLEET_FRAME_QUERY] = {on_query, false},
+	[FLEET_FRAME_STORED] = {on_stored, false},
+	[FLEET_FRAME_PROBED] = {on_probed, false},
+	[FLEET_FRAME_INSPECT] = {on_inspect, true},
+	[FLEET_FRAME_LOCAL_ROLLBACK] = {on_local_rollback, true},
+	[FLEET_FRAME_LOCAL_HOLD] = {on_local_hold, true},
+	[FLEET_FRAME_LOCAL_UNHOLD] = {on_local_unhold, true},
 };
 
 static void send_error(struct peer *p, struct json_object *frame, const char *code, const char *message)
@@ -257,8 +286,11 @@ static void on_frame(
 	} else if (type == FLEET_FRAME_FETCHED) {
 		if (p->id == p->host->outcome_peer)
 			commands_fetched(p->host, frame, TAKE_FD(with));
-	} else if (handlers[type]) {
-		handlers[type](p, frame);
+	} else if (handlers[type].admin_only && !p->is_admin) {
+		log_warn("'%s' was refused: only root may ask for it", fleet_message_type_to_string(type));
+		send_error(p, frame, "not-allowed", "only root on this server may ask for this");
+	} else if (handlers[type].handle) {
+		handlers[type].handle(p, frame);
 	} else if (type == FLEET_MESSAGE_ERROR) {
 		log_warn("the agent did not understand a frame: %s", fleet_json_string(frame, "message"));
 	}
@@ -279,6 +311,7 @@ static void remove_peer(struct peer *p)
 	h->peer_count--;
 	if (h->outcome_peer == p->id)
 		h->outcome_peer = 0;
+	local_forget_peer(h, p->id);
 	fleet_frame_link_free(p->link);
 	free(p);
 }
@@ -320,6 +353,7 @@ static void add_peer(struct host *h, int fd)
 		free(p);
 		return;
 	}
+	p->is_admin = uid == 0 || uid == geteuid();
 	p->next = h->peers;
 	h->peers = p;
 	h->peer_count++;

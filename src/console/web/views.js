@@ -82,7 +82,8 @@ export function agentPage(id, asked, restart) {
     el("h2", {}, "Apps"),
     apps.length
       ? table("Apps", ["App", "Status", "Version", "#Memory", "Since", "Action"], apps.map((app) => [
-        [app.id, el("small", {}, app.message ?? "")],
+        [app.id, el("small", {}, app.message ?? ""),
+          app.hold ? el("small", {}, `held until ${app.hold.until} by ${app.hold.by}: ${app.hold.reason ?? ""}`) : null],
         [pill(agent.isOnline ? app.status : "", capital(app.status), agent.isOnline ? null : "last known"), " ",
           agent.isOnline && app.health && app.health !== "unknown" ? pill(app.health) : null,
           el("small", {}, app.health === "unhealthy" ? app.healthMessage ?? "" : "")],
