@@ -69,6 +69,7 @@ static void on_host_down(const char *why, void *arg)
 	struct agent *a = arg;
 
 	log_warn("The driver host is not there: %s", why);
+	agent_missed(&a->host_reach, a->described, why, 0);
 	if (a->described) {
 		agent_audit(a, NULL, "driver host lost: %s", why);
 		a->host_was_lost = true;
@@ -119,6 +120,7 @@ static void on_hub_lost(bool was_open FLEET_UNUSED, const char *why, int64_t ret
 {
 	struct agent *a = arg;
 
+	agent_missed(&a->hub_reach, a->registered, why, retry_ms);
 	a->register_sent = a->registered = a->greeted = a->spool_renewed = false;
 	(void)event_del(a->register_patience); /* cannot fail */
 	heartbeat_stop(a->heartbeat);
@@ -226,6 +228,8 @@ int agent_new(struct event_base *base, const struct agent_config *config, const 
 
 	a->base = base;
 	a->config = config;
+	agent_missed(&a->hub_reach, true, "it was not tried yet", 0);
+	agent_missed(&a->host_reach, true, "it was not tried yet", 0);
 	agent_identity_read("", &a->identity);
 	r = open_spool(a, err);
 	if (r >= 0)

@@ -14,6 +14,9 @@ int agent_new(struct event_base *base, const struct agent_config *config, const 
 	struct agent **ret, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Registers again, with apps read again where that is ours to ask. */
 void agent_reload(struct agent *a);
+/* How it stands, for the admin on this server: {agentId, consoleUrl, hub, host, spool, commands, ...}; owned.
+ */
+struct json_object *agent_report(struct agent *a);
 /* Leaves gracefully: tells the console, then ends the loop. A second call ends it at once. */
 void agent_stop(struct agent *a);
 /* Ends a child of our own, too. Accepts NULL. */

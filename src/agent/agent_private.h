@@ -16,6 +16,13 @@
 #include "agent/spool.h"
 #include "fleet/message.h"
 
+/* Whether the other end is there: since when it is, or is not, and then why. */
+struct agent_reach {
+	int64_t since_ms; /* wall clock */
+	int64_t retry_ms; /* likewise: the next attempt; 0 none is due */
+	char why[256];
+};
+
 struct agent {
 	struct event_base *base;
 	const struct agent_config *config;
@@ -31,6 +38,7 @@ struct agent {
 	struct agent_credentials credentials;
 	struct join *join; /* while it joins, before the link starts */
 	struct renewal *renewal;
+	struct agent_reach hub_reach, host_reach;
 	struct event *host_patience; /* how long the first connection waits for the host's description */
 	struct event *register_patience;
 	struct event *owed; /* when the host is asked again for what found no room */
@@ -75,6 +83,9 @@ void agent_pass_keys(struct agent *a);
 void agent_host_frame(struct agent *a, enum fleet_message_type type, struct json_object *message);
 /* Progress of a command, to the console where it is there. */
 void agent_tell_progress(struct agent *a, struct json_object *message);
+/* report.c */
+void agent_reached(struct agent_reach *reach);
+void agent_missed(struct agent_reach *reach, bool was_there, const char *why, int64_t retry_in_ms);
 /* agent.c */
 void agent_start_link(struct agent *a);
 /* joining.c: takes what agent.env says, or what joining has left, for the connection; joins first where a

@@ -120,6 +120,8 @@ static void on_description(struct agent *a, struct json_object *message)
 	json_object_put(a->description);
 	a->description = json_object_get(message);
 	a->described = true;
+	if (!again)
+		agent_reached(&a->host_reach);
 	if (spool_set_running(a->spool, fleet_json_array(message, "running"), &err) < 0)
 		log_error("cannot keep which commands run: %s", err.message);
 	fetches_keep(a->fetches, fleet_json_array(message, "running"));

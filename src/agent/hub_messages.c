@@ -141,6 +141,8 @@ static void on_registered(struct agent *a, struct json_object *message)
 		agent_acks_forget(a);
 	agent_acks_take(a, message);
 	link_registered(a->link);
+	if (!a->registered)
+		agent_reached(&a->hub_reach);
 	a->registered = true;
 	if (!a->greeted)
 		log_info("Registered as %s", a->config->agent_id);

@@ -3,6 +3,8 @@
 #include "agent/agent.h"
 #include "agent/dev.h"
 #include "agent/notify.h"
+#include "agent/report.h"
+#include "fleet/clock.h"
 
 struct process {
 	int argc;
@@ -12,7 +14,22 @@ struct process {
 	struct event *signals[3], *pulse;
 	struct dev_host dev_host;
 	struct agent *agent; /* NULL while unconfigured */
+	struct report *report;
+	int64_t started_ms; /* wall clock */
 };
+
+/* What `fleet-agent status` is told. */
+static struct json_object *report(void *arg)
+{
+	struct process *p = arg;
+	struct json_object *o = p->agent ? agent_report(p->agent) : json_object_new_object();
+
+	fleet_json_add_string(o, "version", PACKAGE_VERSION);
+	fleet_json_add_int(o, "pid", getpid());
+	fleet_json_add_time(o, "startedAt", p->started_ms);
+	fleet_json_add_string(o, "unconfigured", p->config->unconfigured);
+	return o;
+}
 
 static void wait_for_configuration(const struct process *p)
 {
@@ -95,6 +112,7 @@ static int watch_signals(struct process *p)
 
 static void process_done(struct process *p)
 {
+	report_free(p->report);
 	agent_free(p->agent);
 	dev_host_done(&p->dev_host);
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(p->signals); i++) {
@@ -126,6 +144,8 @@ int agent_run(int argc, char *const argv[], struct agent_config *config)
 		log_error("%s", err.message);
 		return 1;
 	}
+	p.started_ms = fleet_clock_wall_ms();
+	p.report = report_new(p.base, config->data_dir, report, &p);
 	notify_ready(p.base, &p.pulse);
 	if (event_base_dispatch(p.base) < 0) {
 		log_error("the event loop failed");
