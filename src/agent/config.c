@@ -272,31 +272,37 @@ static int apply_flags(const struct flags *flags, struct agent_config *c, struct
 	return 0;
 }
 
-/* fleet_envfile has no iterator, on purpose: what we know we ask for. To warn of keys that we do not know,
- * the names are picked from the text once more. */
-static void warn_unknown_keys(const char *text, const char *file)
+int agent_config_try(const char *key, const char *value, const char **ret_near, struct fleet_error *err)
 {
+	_cleanup_(agent_config_done) struct agent_config scratch = {0};
 	const char *names[FLEET_ARRAY_LEN(settings)];
 	size_t count = 0;
 
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(settings); i++) {
-		if (settings[i].key)
-			names[count++] = settings[i].key;
+		if (!settings[i].key)
+			continue;
+		if (str_equal(settings[i].key, key))
+			return str_empty(value) ? 0 : settings[i].apply(&settings[i], &scratch, value, err);
+		names[count++] = settings[i].key;
 	}
+	*ret_near = fleet_text_nearest(key, names, count);
+	return fleet_error_set(err, -ENOENT, "there is no setting %s", key);
+}
+
+/* fleet_envfile has no iterator, on purpose: what we know we ask for. To warn of keys that we do not know,
+ * the names are picked from the text once more. */
+static void warn_unknown_keys(const char *text, const char *file)
+{
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		const char *key = line + strspn(line, " \t");
 		_cleanup_free_ char *word = NULL;
-		const char *near;
-		bool known = false;
+		const char *near = NULL;
 
 		if (!str_starts(key, "FLEET_") || !memchr(key, '=', strcspn(key, "\n")))
 			continue;
 		word = xstrndup(key, strcspn(key, "= \t"));
-		for (size_t i = 0; i < count && !known; i++)
-			known = str_equal(word, names[i]);
-		if (known)
+		if (agent_config_try(word, NULL, &near, NULL) != -ENOENT)
 			continue;
-		near = fleet_text_nearest(word, names, count);
 		log_warn("%s: unknown setting %s is ignored%s%s%s", file, word, near ? "; did you mean " : "",
 			near ? near : "", near ? "?" : "");
 	}
@@ -461,7 +467,8 @@ void agent_config_done(struct agent_config *c)
 
 void agent_config_help(FILE *out)
 {
-	fputs("Usage: fleet-agent [--dev] [FLAG...]\n\n"
+	fputs("Usage: fleet-agent [--dev] [FLAG...]\n"
+	      "       fleet-agent VERB ...      for the admin on this server: fleet-agent help\n\n"
 	      "Represents this server at a fleet console. Settings are read from " AGENT_ENV_FILE ";\n"
 	      "flags win over it.\n\n",
 		out);

@@ -38,6 +38,10 @@ struct agent_config {
 int agent_config_load(
 	int argc, char *const argv[], struct agent_config *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 void agent_config_done(struct agent_config *c);
+/* Would agent.env's KEY=value do? 0; -EINVAL: err says why not ("must be ..."); -ENOENT: there is no such
+ * setting, *ret_near is one that was perhaps meant, static, or NULL. */
+int agent_config_try(
+	const char *key, const char *value, const char **ret_near, struct fleet_error *err) FLEET_MUST_CHECK;
 /* The text of --help. */
 void agent_config_help(FILE *out);
 

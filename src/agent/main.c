@@ -5,6 +5,8 @@ int main(int argc, char *argv[])
 	_cleanup_(agent_config_done) struct agent_config config = {0};
 	struct fleet_error err = FLEET_ERROR_INIT;
 
+	if (argc > 1 && argv[1][0] != '-')
+		return agent_run_verb(argv);
 	fleet_log_init("fleet-agent", FLEET_LOG_INFO, FLEET_LOG_FORMAT_TEXT);
 	if (agent_config_load(argc, argv, &config, &err) < 0) {
 		log_error("%s", err.message);

@@ -5,6 +5,7 @@
 #include "agent/notify.h"
 #include "agent/report.h"
 #include "fleet/clock.h"
+#include "fleet/file.h"
 
 struct process {
 	int argc;
@@ -123,6 +124,20 @@ static void process_done(struct process *p)
 		event_free(p->pulse);
 	if (p->base)
 		event_base_free(p->base);
+}
+
+int agent_run_verb(char *const argv[])
+{
+	_cleanup_free_ char *here = NULL, *program = NULL;
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (fleet_program_dir(&here, &err) >= 0) {
+		program = xasprintf("%s/fleet-admin", here);
+		(void)execv(program, argv);
+		(void)fleet_error_errno(&err, -errno, "cannot run %s", program);
+	}
+	fprintf(stderr, "fleet-agent: %s\n", err.message);
+	return 1;
 }
 
 int agent_run(int argc, char *const argv[], struct agent_config *config)

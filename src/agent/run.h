@@ -8,4 +8,8 @@
  * agent is unconfigured. argv as main's. The program's exit status. */
 int agent_run(int argc, char *const argv[], struct agent_config *config) FLEET_MUST_CHECK;
 
+/* `fleet-agent VERB ...`: becomes fleet-admin, which lies beside this program. Returns an exit status where
+ * it cannot. */
+int agent_run_verb(char *const argv[]);
+
 #endif

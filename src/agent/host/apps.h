@@ -88,6 +88,11 @@ struct apps {
  * read; a directory that does not exist has no apps and one problem. */
 int apps_load(const char *dir, bool as_root, const struct driver_registry *drivers, struct apps *ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+/* The same of a directory or one file, for its problems' sake: each app at fault has one. */
+int apps_check(const char *path, bool as_root, const struct driver_registry *drivers, struct apps *ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+/* Likewise of a text that is in no file. */
+void apps_check_text(const char *name, const char *text, size_t len, struct apps *ret);
 void apps_done(struct apps *apps);
 
 const struct app *apps_find(const struct apps *apps, const char *id);

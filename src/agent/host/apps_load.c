@@ -9,6 +9,7 @@
 struct loader {
 	const char *dir;
 	bool as_root;
+	bool all; /* go on past an app that is at fault: a check wants to hear of each */
 	const struct driver_registry *drivers;
 	struct apps *apps;
 };
@@ -126,6 +127,11 @@ static int parse_text(struct loader *l, const char *path, const char *text, size
 		if (r >= 0 && l->apps->count + here->count >= FLEET_APPS_PER_AGENT_MAX)
 			r = fleet_yaml_error(y, list->values[i], err, "more than %d apps on one server",
 				FLEET_APPS_PER_AGENT_MAX);
+		if (r < 0 && l->all) {
+			add_problem(l, path, err);
+			r = 0;
+			continue;
+		}
 		if (r < 0)
 			return r;
 		here->items = xreallocarray(here->items, here->count + 1, sizeof(struct app *));
@@ -134,25 +140,37 @@ static int parse_text(struct loader *l, const char *path, const char *text, size
 	return 0;
 }
 
-static void load_file(struct loader *l, const char *name)
+static void take_apps(struct loader *l, struct apps *here)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", l->dir, name);
-	_cleanup_free_ char *text = NULL;
+	if (here->count == 0)
+		return;
+	l->apps->items = xreallocarray(l->apps->items, l->apps->count + here->count, sizeof(struct app *));
+	memcpy(l->apps->items + l->apps->count, here->items, here->count * sizeof(struct app *));
+	l->apps->count += here->count;
+	here->count = 0;
+}
+
+static void load_text(struct loader *l, const char *path, const char *text, size_t len)
+{
 	_cleanup_(apps_done) struct apps here = APPS_INIT;
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (parse_text(l, path, text, len, &here, &err) < 0)
+		add_problem(l, path, &err);
+	else
+		take_apps(l, &here);
+}
+
+static void load_file(struct loader *l, const char *path)
+{
+	_cleanup_free_ char *text = NULL;
 	struct fleet_error err = FLEET_ERROR_INIT;
 	size_t len = 0;
 
-	if (read_declarations(l, path, &text, &len, &err) < 0 ||
-		parse_text(l, path, text, len, &here, &err) < 0) {
+	if (read_declarations(l, path, &text, &len, &err) < 0)
 		add_problem(l, path, &err);
-		return;
-	}
-	if (here.count == 0)
-		return;
-	l->apps->items = xreallocarray(l->apps->items, l->apps->count + here.count, sizeof(struct app *));
-	memcpy(l->apps->items + l->apps->count, here.items, here.count * sizeof(struct app *));
-	l->apps->count += here.count;
-	here.count = 0;
+	else
+		load_text(l, path, text, len);
 }
 
 static void check_driver(struct loader *l, const struct app *app, const char *name, unsigned role)
@@ -183,45 +201,88 @@ static int is_declaration(const struct dirent *entry)
 	return entry->d_name[0] != '.' && len > 5 && strcmp(entry->d_name + len - 5, ".yaml") == 0;
 }
 
-int apps_load(const char *dir, bool as_root, const struct driver_registry *drivers, struct apps *ret,
-	struct fleet_error *err)
+static void check_drivers(struct loader *l)
 {
-	struct apps apps = APPS_INIT;
-	struct loader l = {.dir = dir, .as_root = as_root, .drivers = drivers, .apps = &apps};
+	for (size_t i = 0; l->drivers && i < l->apps->count; i++) {
+		const struct app *app = l->apps->items[i];
+
+		check_driver(l, app, app->service_driver, DRIVER_ROLE_SERVICE);
+		for (size_t f = 0; f < app->file_count; f++)
+			check_driver(l, app, app->files[f].driver, DRIVER_ROLE_FORMAT);
+	}
+}
+
+static int load_dir(struct loader *l, struct fleet_error *err)
+{
 	struct dirent **entries = NULL;
 	struct stat st;
 	int n;
 
-	n = scandir(dir, &entries, is_declaration, alphasort);
+	n = scandir(l->dir, &entries, is_declaration, alphasort);
 	if (n < 0 && errno == ENOENT) {
-		apps_add_problem(&apps, dir, 0, 0, "there is no such directory, so no app is managed");
-		*ret = apps;
+		apps_add_problem(l->apps, l->dir, 0, 0, "there is no such directory, so no app is managed");
 		return 0;
 	}
 	if (n < 0)
-		return fleet_error_errno(err, -errno, "cannot read the apps of %s", dir);
-	if (as_root && stat(dir, &st) == 0 && (st.st_uid != 0 || (st.st_mode & 022))) {
-		apps_add_problem(&apps, dir, 0, 0,
+		return fleet_error_errno(err, -errno, "cannot read the apps of %s", l->dir);
+	if (l->as_root && stat(l->dir, &st) == 0 && (st.st_uid != 0 || (st.st_mode & 022))) {
+		apps_add_problem(l->apps, l->dir, 0, 0,
 			"the directory must be root's and writable by root alone, so no app is managed: "
 			"chown root, chmod 755");
 		while (n > 0)
 			free(entries[--n]);
 	}
 	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", l->dir, entries[i]->d_name);
+
 		if (i == FLEET_APP_FILES_MAX)
-			apps_add_problem(&apps, dir, 0, 0, "too many files; the rest is not read");
+			apps_add_problem(l->apps, l->dir, 0, 0, "too many files; the rest is not read");
 		if (i < FLEET_APP_FILES_MAX)
-			load_file(&l, entries[i]->d_name);
+			load_file(l, path);
 		free(entries[i]);
 	}
 	free(entries);
-	for (size_t i = 0; drivers && i < apps.count; i++) {
-		const struct app *app = apps.items[i];
-
-		check_driver(&l, app, app->service_driver, DRIVER_ROLE_SERVICE);
-		for (size_t f = 0; f < app->file_count; f++)
-			check_driver(&l, app, app->files[f].driver, DRIVER_ROLE_FORMAT);
-	}
-	*ret = apps;
+	check_drivers(l);
 	return 0;
+}
+
+int apps_load(const char *dir, bool as_root, const struct driver_registry *drivers, struct apps *ret,
+	struct fleet_error *err)
+{
+	struct apps apps = APPS_INIT;
+	struct loader l = {.dir = dir, .as_root = as_root, .drivers = drivers, .apps = &apps};
+	int r = load_dir(&l, err);
+
+	if (r >= 0)
+		*ret = apps;
+	return r;
+}
+
+int apps_check(const char *path, bool as_root, const struct driver_registry *drivers, struct apps *ret,
+	struct fleet_error *err)
+{
+	struct apps apps = APPS_INIT;
+	struct loader l = {.dir = path, .as_root = as_root, .all = true, .drivers = drivers, .apps = &apps};
+	struct stat st;
+	int r = 0;
+
+	if (stat(path, &st) < 0)
+		return fleet_error_errno(err, -errno, "cannot look at %s", path);
+	if (S_ISDIR(st.st_mode)) {
+		r = load_dir(&l, err);
+	} else {
+		load_file(&l, path);
+		check_drivers(&l);
+	}
+	if (r >= 0)
+		*ret = apps;
+	return r;
+}
+
+void apps_check_text(const char *name, const char *text, size_t len, struct apps *ret)
+{
+	struct loader l = {.dir = "", .all = true, .apps = ret};
+
+	*ret = (struct apps)APPS_INIT;
+	load_text(&l, name, text, len);
 }
