@@ -36,7 +36,8 @@ esac
 [ -n "$version" ] || version=$("$root/build-aux/git-version")
 
 "$root/scripts/dev.d/deps" build
-work=$root/build/cli
+# Not "cli": build/ is where developers build, and cli/config.h is a header there.
+work=$root/build/cli-package
 rm -rf "$work"
 mkdir -p "$work/fleetctl-$here" "$output"
 [ -x "$root/configure" ] || (cd "$root" && autoreconf -fi)
