@@ -1,4 +1,5 @@
 #include "cli/usage.h"
+#include "cli/complete.h"
 #include "cli/exit.h"
 #include "cli/output.h"
 
@@ -35,7 +36,11 @@ int cli_run(const struct cli_command *tree, int argc, char **argv)
 {
 	_cleanup_(cli_args_done) struct cli_args args = {0};
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = cli_args_parse(tree, argc, argv, &args, &err);
+	int r;
+
+	if (argc > 1 && str_equal(argv[1], CLI_COMPLETE_WORD)) /* a shell asks, no person */
+		return cli_complete(tree, (size_t)argc - 2, argv + 2);
+	r = cli_args_parse(tree, argc, argv, &args, &err);
 
 	if (r < 0 && !err.message[0]) {
 		cli_help_write(stderr, &args);
