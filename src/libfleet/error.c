@@ -40,7 +40,7 @@ static const char *describe(int code, char *buffer, size_t size)
 {
 	int number = code < 0 ? -code : code;
 
-#if defined(__GLIBC__)
+#if defined(__GLIBC__) && defined(__USE_GNU) /* else POSIX.1's, which returns a number */
 	return strerror_r(number, buffer, size);
 #else
 	if (strerror_r(number, buffer, size) != 0)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include "fleet/buffer.h"
 #include "fleet/failpoint.h"
+#include "fleet/ids.h"
 #include "fleet/file.h"
 
 int fleet_file_read_fd(
@@ -104,16 +105,35 @@ static int sync_directory_of(const char *path)
 	return 0;
 }
 
+/* mkostemp, which not every system has. The descriptor, or negative; *ret_path owned. */
+static int create_beside(const char *path, char **ret_path)
+{
+	for (int attempt = 0; attempt < 100; attempt++) {
+		unsigned char random[3];
+		_cleanup_free_ char *temp = NULL;
+		int fd;
+
+		fleet_random(random, sizeof(random));
+		temp = xasprintf("%s" PARTIAL "%02x%02x%02x", path, random[0], random[1], random[2]);
+		fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			*ret_path = TAKE_PTR(temp);
+		if (fd >= 0 || errno != EEXIST)
+			return fd >= 0 ? fd : -errno;
+	}
+	return -EEXIST;
+}
+
 int fleet_file_write_durable(
 	const char *path, const void *data, size_t len, mode_t mode, struct fleet_error *err)
 {
-	_cleanup_free_ char *temp = xasprintf("%s" PARTIAL "XXXXXX", path);
-	_cleanup_close_ int fd = mkostemp(temp, O_CLOEXEC);
-	int r;
+	_cleanup_free_ char *temp = NULL;
+	_cleanup_close_ int fd = -1;
+	int r = create_beside(path, &temp);
 
-	if (fd < 0)
-		return fleet_error_errno(
-			err, -errno, "cannot write %s: cannot create a file beside it", path);
+	if (r < 0)
+		return fleet_error_errno(err, r, "cannot write %s: cannot create a file beside it", path);
+	fd = r;
 	r = fill(fd, data, len, mode);
 	if (r >= 0 && close(TAKE_FD(fd)) < 0)
 		r = -errno;

@@ -1,6 +1,7 @@
 #include "fleet/http_client.h"
 #include <ctype.h>
 #include <curl/curl.h>
+#include <strings.h>
 #include "fleet/clock.h"
 #include "fleet/limits.h"
 #include "http_client_sse.h"
