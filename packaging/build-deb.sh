@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Builds the Debian packages of this tree as they are to be released.
 #
-#   packaging/build-deb.sh [VERSION] [--output DIR]     VERSION: 1.2.0, the git tag without its v [what git says];
-#                                                       DIR: where NAME_VERSION_ARCH.deb go [build/packages]
+#   packaging/build-deb.sh [VERSION] [--output DIR] [--shared]
+#
+# VERSION: 1.2.0, the git tag without its v [what git says]; DIR: where NAME_VERSION_ARCH.deb go [build/packages].
+# --shared: with the distribution's libraries for everything, for that distribution alone; otherwise what is not on every
+# Debian and Ubuntu server is within the programs (packaging/static-libs.sh).
 #
 # The tree's files (those that git knows or would add) are copied to build/deb and built there, so that
 # nothing of a developer's build gets in. Two builds of one commit are identical, wherever they are made with the same
@@ -15,7 +18,7 @@ die() {
 	exit 1
 }
 
-version='' output=$root/build/packages
+version='' output=$root/build/packages shared=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--output)
@@ -23,7 +26,11 @@ while [ $# -gt 0 ]; do
 		output=$2
 		shift 2
 		;;
-	-*) die "no option $1; usage: packaging/build-deb.sh [VERSION] [--output DIR]" ;;
+	--shared)
+		shared=yes
+		shift
+		;;
+	-*) die "no option $1; usage: packaging/build-deb.sh [VERSION] [--output DIR] [--shared]" ;;
 	*)
 		[ -z "$version" ] || die "one version, please: '$version' or '$1'?"
 		version=$1
@@ -37,6 +44,10 @@ done
 	die "'$version' is no version for a package; it looks like 1.2.0 (without v)"
 
 "$root/scripts/dev.d/deps" build package
+if [ -z "$shared" ]; then
+	"$root/packaging/static-libs.sh" "$root/build/static" || exit $?
+	export FLEET_STATIC_LIBS=$root/build/static
+fi
 
 # Of the commit; in a release tarball, which has none, of its own files.
 if in_git=$(git -C "$root" rev-parse --show-toplevel 2>/dev/null) && [ "$in_git" = "$root" ]; then

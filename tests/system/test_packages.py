@@ -105,7 +105,7 @@ def a_fresh_agent_waits_and_says_so(fleet):
     for path, expected in ((ENV, "fleet-agent:fleet-agent 600"), ("/var/lib/fleet-agent", "fleet-agent:fleet-agent 755"),
                            ("/var/lib/fleet-driver-host", "root:root 700"), ("/opt/fleet-agent", "root:root 755"),
                            ("/opt/fleet-agent/bin/fleet-agent", "root:root 755"), ("/etc/fleet-agent/apps.d", "root:root 755"),
-                           ("/etc/systemd/system/fleet-agent.service", "root:root 644")):
+                           ("/etc/systemd/system/fleet-agent.service", "root:root 644"), ("/usr/sbin/fleet-agent", "root:root 777")):
         check_equal(owner(server, path), expected, path)
     entry = server.sh("getent passwd fleet-agent").strip().split(":")
     check_equal(entry[5:], ["/nonexistent", "/usr/sbin/nologin"], "home and shell of the user")
@@ -145,6 +145,45 @@ def story_1_first_server_onboarding(fleet):
     ended = fleet.outcome(fleet.command(server.name, "restart-app", appId="app-a")["commandId"])
     check_equal(ended["state"], "succeeded", servers.dump(ended))
     check(pid_of(server, "app-a") not in (0, pid), "app-a was not restarted")
+
+
+def the_admin_has_verbs(fleet):
+    """In root's path: what a real systemd says of a unit becomes a declaration that is taken as it stands; and root alone, not the
+    agent's user, has the driver host hold an app."""
+    server = fleet.agents[0]
+    server.sh("""mkdir -p /opt/web/bin /etc/web; printf '#!/bin/sh\nexec sleep infinity\n' >/opt/web/bin/web; chmod 755 /opt/web/bin/web
+        echo '{"Level": "info"}' >/etc/web/web.json; echo A=b >/etc/web/web.env; echo 1.2.3 >/opt/web/version.txt""")
+    server.push("/etc/systemd/system/web.service", "[Unit]\nDescription=A: web app\n[Service]\nUser=nobody\nEnvironmentFile=-/etc/web/web.env\n"
+                "ExecStart=/opt/web/bin/web --config /etc/web/web.json\nExecReload=/bin/true\n")
+    server.sh("systemctl daemon-reload; systemctl start web.service")
+    text = server.sh("fleet-agent suggest web | tee /etc/fleet-agent/apps.d/web.yaml")
+    for words in ("id: web", "service_name: web.service", "binary_path: /opt/web\n", "config_path: /etc/web/web.json", "path: /etc/web/web.env",
+                  "driver: env-config", "version_file: /opt/web/version.txt", "# It runs as: nobody", "knows how to reload"):
+        check_in(words, text, "the suggestion")
+    check_in("No problem found", server.sh("fleet-agent check"), "fleet-agent check")
+    server.exec("systemctl", "reload", "fleet-agent")
+    fleet.running(server.name, "web")
+    for unit in ("ssh", "dbus.service", "systemd-journald"):  # whatever runs on this server
+        done = server.exec("sh", "-c", f"fleet-agent suggest {unit} >/root/{unit}.yaml && fleet-agent check /root/{unit}.yaml", check=False)
+        check(done.returncode == 0 or "systemd knows no unit" in done.stderr, f"suggest {unit}: {done.stdout} {done.stderr}")
+    check_in("systemd knows no unit nonesuch.service", server.exec("fleet-agent", "suggest", "nonesuch", check=False).stderr, "no such unit")
+    check_in(f"{fleet.url}: connected for ", server.sh("fleet-agent status"), "fleet-agent status")
+    check_in("The console may restart it.", server.sh("fleet-agent allowed web"), "fleet-agent allowed")
+    hold = ("fleet-agent", "hold", "web", "--for", "1h", "--reason", "a new disk")
+    done = server.exec("setpriv", "--reuid=fleet-agent", "--regid=fleet-agent", "--clear-groups", *hold, check=False)
+    check_equal((done.returncode, "only root" in done.stderr), (1, True), f"a hold by the agent's user ({done.stderr})")
+    server.exec(*hold)
+    ended = fleet.outcome(fleet.command(server.name, "restart-app", appId="web")["commandId"])
+    check_equal((ended["state"], ended["errorCode"]), ("failed", "held"), servers.dump(ended))
+    server.exec("systemctl", "restart", "fleet-driver-host.service")
+    check_in("by root@server: a new disk", server.sh("fleet-agent status"), "the hold after a restart of the driver host")
+    server.exec("fleet-agent", "unhold", "web")
+    ended = fleet.outcome(fleet.command(server.name, "restart-app", appId="web")["commandId"])
+    check_equal(ended["state"], "succeeded", servers.dump(ended))
+    for page in ("man8/fleet-agent.8.gz", "man8/fleet-driver-host.8.gz", "man5/fleet-agent.env.5.gz", "man5/fleet-apps.d.5.gz"):
+        server.exec("test", "-f", "/usr/share/man/" + page)
+    server.sh("rm /etc/fleet-agent/apps.d/web.yaml /root/*.yaml; systemctl stop web.service; rm -r /etc/systemd/system/web.service /opt/web /etc/web; "
+              "systemctl daemon-reload; systemctl reload fleet-agent")
 
 
 def installing_again_changes_nothing(fleet):
@@ -365,6 +404,7 @@ if __name__ == "__main__":
         console_and_fleetctl_are_installed,
         a_fresh_agent_waits_and_says_so,
         story_1_first_server_onboarding,
+        the_admin_has_verbs,
         installing_again_changes_nothing,
         story_5_upgrade,
         an_upgrade_in_the_middle_of_a_command,
