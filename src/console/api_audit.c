@@ -73,7 +73,8 @@ void api_audit_list(struct fleet_http_request *req, void *arg)
 	}
 	filter.oldest_first = str_equal(order, "oldest");
 	filter.hide_requests = str_equal(requests, "false");
-	filter.only_agents = only_agents = auth_agents_seen(&console->auth, req);
+	only_agents = auth_agents_seen(&console->auth, req);
+	filter.only_agents = only_agents;
 	store_audit_query(
 		console->store, &filter, (struct store_page){page.limit, page.cursor}, on_listed, req);
 }

@@ -61,7 +61,8 @@ void api_commands_list(struct fleet_http_request *req, void *arg)
 			"unknown");
 		return;
 	}
-	filter.only_agents = only_agents = auth_agents_seen(&console->auth, req);
+	only_agents = auth_agents_seen(&console->auth, req);
+	filter.only_agents = only_agents;
 	listing = xcalloc(1, sizeof(*listing));
 	*listing = (struct listing){console, req};
 	store_command_query(

@@ -8,27 +8,32 @@
 #define HEAD_MAX     128
 
 struct client {
-	struct client *next, **link; /* link: what points at this one */
 	struct events *events;
+	size_t index; /* among its clients */
 	struct fleet_http_stream *stream;
 	struct events_reader reader;
 };
 struct events {
 	struct event *keep_alive;
-	struct client *clients; /* owned */
+	struct client **clients; /* owned; in no order */
 	size_t client_count;
 	bool behind; /* one of them has more to read than its share of FLEET_SSE_BACKLOG_ALL_MAX */
 	struct event_ring ring;
 };
 
-static void client_forget(struct client *client)
+static void forget_at(struct events *events, size_t index)
 {
-	*client->link = client->next;
-	if (client->next)
-		client->next->link = client->link;
-	client->events->client_count--;
+	struct client *client = events->clients[index];
+
+	events->clients[index] = events->clients[--events->client_count];
+	events->clients[index]->index = index;
 	client->reader.done(client->reader.arg);
 	free(client);
+}
+
+static void client_forget(struct client *client)
+{
+	forget_at(client->events, client->index);
 }
 
 static void on_client_left(struct fleet_http_stream *stream, void *arg)
@@ -55,36 +60,34 @@ static bool client_send(struct client *client, const char *frame, size_t len)
 /* All of them together must not fill the memory either: those who are furthest behind go first. */
 static void shed(struct events *events)
 {
-	struct client *worst;
-
 	while (events->behind) {
-		size_t all = 0, most = 0;
+		size_t all = 0, most = 0, worst = 0;
 
-		worst = NULL;
-		for (struct client *client = events->clients; client; client = client->next) {
-			size_t backlog = fleet_http_stream_backlog(client->stream);
+		for (size_t i = 0; i < events->client_count; i++) {
+			size_t backlog = fleet_http_stream_backlog(events->clients[i]->stream);
 
 			all += backlog;
 			if (backlog > most) {
 				most = backlog;
-				worst = client;
+				worst = i;
 			}
 		}
-		events->behind = worst && all > FLEET_SSE_BACKLOG_ALL_MAX;
+		events->behind = all > FLEET_SSE_BACKLOG_ALL_MAX;
 		if (!events->behind)
 			return;
 		log_info("a listener of /api/events is let go: %zu bytes wait for all of them, %zu for it",
 			all, most);
-		fleet_http_stream_abort(worst->stream);
-		client_forget(worst);
+		fleet_http_stream_abort(events->clients[worst]->stream);
+		forget_at(events, worst);
 	}
 }
 
-/* agent_id: NULL for what is about no agent. */
+/* From the last on: who is let go leaves his place to one that had it already. */
 static void send_to_those_who_see(struct events *events, const char *agent_id, const char *frame, size_t len)
 {
-	for (struct client *client = events->clients, *next; client; client = next) {
-		next = client->next;
+	for (size_t i = events->client_count; i > 0; i--) {
+		struct client *client = events->clients[i - 1];
+
 		if (client->reader.sees(agent_id, client->reader.arg))
 			(void)client_send(client, frame, len); /* tells of its failure itself */
 	}
@@ -93,8 +96,9 @@ static void send_to_those_who_see(struct events *events, const char *agent_id, c
 
 void events_check(struct events *events)
 {
-	for (struct client *client = events->clients, *next; client; client = next) {
-		next = client->next;
+	for (size_t i = events->client_count; i > 0; i--) {
+		struct client *client = events->clients[i - 1];
+
 		if (client->reader.may_stay(client->reader.arg))
 			continue;
 		/* nor hears what waits for him */
@@ -114,10 +118,8 @@ static void on_keep_alive(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	events_check(events);
-	for (struct client *client = events->clients, *next; client; client = next) {
-		next = client->next;
-		(void)client_send(client, comment, sizeof(comment) - 1); /* likewise */
-	}
+	for (size_t i = events->client_count; i > 0; i--)
+		(void)client_send(events->clients[i - 1], comment, sizeof(comment) - 1); /* likewise */
 }
 
 struct events *events_new(struct event_base *base)
@@ -135,10 +137,13 @@ void events_free(struct events *events)
 {
 	if (!events)
 		return;
-	while (events->clients) {
-		fleet_http_stream_end(events->clients->stream);
-		client_forget(events->clients);
+	while (events->client_count > 0) {
+		struct client *client = events->clients[events->client_count - 1];
+
+		fleet_http_stream_end(client->stream);
+		client_forget(client);
 	}
+	free(events->clients);
 	event_free(events->keep_alive);
 	event_ring_done(&events->ring);
 	free(events);
@@ -168,8 +173,8 @@ static bool has_room(const struct events *events, struct fleet_http_request *req
 {
 	size_t own = 0;
 
-	for (const struct client *client = events->clients; client; client = client->next)
-		own += client->reader.owner == owner;
+	for (size_t i = 0; i < events->client_count; i++)
+		own += events->clients[i]->reader.owner == owner;
 	if (events->client_count >= FLEET_SSE_CLIENTS_MAX)
 		fleet_http_reply_problem(req, 503, "unavailable", NULL,
 			"%d clients listen to events already: close one or ask again later",
@@ -196,12 +201,9 @@ void events_serve(struct events *events, struct fleet_http_request *req, struct 
 	client->events = events;
 	client->reader = takes_reader;
 	client->stream = fleet_http_stream_start(req, 200, "text/event-stream", on_client_left, client);
-	client->next = events->clients;
-	client->link = &events->clients;
-	if (client->next)
-		client->next->link = &client->next;
-	events->clients = client;
-	events->client_count++;
+	client->index = events->client_count++;
+	events->clients = xreallocarray(events->clients, events->client_count, sizeof(struct client *));
+	events->clients[client->index] = client;
 
 	if (last_id && event_ring_replay(&events->ring, last_id, replay_one, &client) == 0) {
 		if (client)

@@ -43,8 +43,9 @@ struct fleet_http_conn {
 	void *arg;
 };
 
-static _Thread_local void *conns;                                 /* tsearch's tree */
-static _Thread_local TAILQ_HEAD(, fleet_http_conn) unknown_conns; /* the oldest first; made with the first */
+static _Thread_local void *conns; /* tsearch's tree */
+TAILQ_HEAD(conn_queue, fleet_http_conn);
+static _Thread_local struct conn_queue unknown_conns; /* the oldest first; made with the first */
 static _Thread_local size_t unknown_count;
 
 /* A bufferevent whose connection is still to be found. */
@@ -269,10 +270,14 @@ void fleet_http_conn_watch(struct fleet_http_server *server, struct bufferevent 
 
 void fleet_http_conn_forget_newcomers(struct fleet_http_server *server)
 {
-	struct fleet_http_newcomer *newcomer;
+	struct fleet_http_newcomer *newcomer = LIST_FIRST(&server->newcomers), *next;
 
-	while ((newcomer = LIST_FIRST(&server->newcomers)))
-		newcomer_free(newcomer);
+	LIST_INIT(&server->newcomers);
+	for (; newcomer; newcomer = next) {
+		next = LIST_NEXT(newcomer, link);
+		event_free(newcomer->event);
+		free(newcomer);
+	}
 }
 
 void fleet_http_conn_on_closed(struct evhttp_connection *evcon, fleet_http_closed *on_closed_fn, void *arg)
