@@ -23,6 +23,7 @@ struct auth {
 	struct sessions sessions;
 	struct logins logins;
 	struct api_key *dev; /* owned: who asks in --dev; NULL otherwise */
+	bool tls; /* the console itself speaks https, and nothing else; set before the first request */
 };
 void auth_init(struct auth *auth, const struct console_config *config, struct store *store, struct keys *keys,
 	const struct registry *registry);

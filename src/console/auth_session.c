@@ -13,7 +13,7 @@ static bool is_secure(const struct auth *auth, const struct fleet_http_request *
 {
 	const char *origin = fleet_http_header(req, "Origin");
 
-	return auth->config->tls_cert_file || (origin && str_starts(origin, "https://"));
+	return auth->tls || (origin && str_starts(origin, "https://"));
 }
 
 static char *find_cookie(const char *header, const char *name)
@@ -34,7 +34,7 @@ char *auth_cookie(const struct auth *auth, const struct fleet_http_request *req)
 	const char *header = fleet_http_header(req, "Cookie");
 	char *cookie = find_cookie(header, SECURE_COOKIE);
 
-	return cookie || auth->config->tls_cert_file ? cookie : find_cookie(header, COOKIE);
+	return cookie || auth->tls ? cookie : find_cookie(header, COOKIE);
 }
 
 static void set_cookie(

@@ -254,6 +254,7 @@ static int start_server(struct console *console, struct fleet_error *err)
 		return fleet_error_set(err, -EINVAL,
 			"agent_auth: mtls needs an authority of this console, and https: run `fleet-console "
 			"ca init`");
+	console->auth.tls = console->certificate.tls != NULL;
 	r = fleet_http_server_new(console->base,
 		&(struct fleet_http_options){
 			.address = console->config.listen_host,

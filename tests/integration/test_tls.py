@@ -108,9 +108,27 @@ def a_login_stays_on_https(lab):
     """The cookie of a dashboard's session is bound to https and to this very name; a plain one is none."""
     fleet = Fleet(lab)
     fleet.console()
-    connection = http.client.HTTPSConnection("localhost", lab.port, timeout=DEADLINE, context=fleet.trust)
+    check_cookie(lab, fleet.trust)
+
+
+def a_login_stays_on_https_of_the_consoles_own_authority(lab):
+    """Likewise where no certificate is named in the settings."""
+    fleet = Fleet(lab)
+    made = subprocess.run([program("fleet-console"), "ca", "init", "--data-dir", lab.path("console")], env=lab.env,
+                          capture_output=True, text=True, timeout=DEADLINE, check=False)
+    check_equal(made.returncode, 0, made.stderr)
+    shown = subprocess.run([program("fleet-console"), "ca", "show", "--data-dir", lab.path("console")], env=lab.env,
+                           capture_output=True, text=True, timeout=DEADLINE, check=True)
+    fleet.config = lab.write("own.yaml", f"api_keys:\n  - {{name: operator, role: operator, key: {KEYS['operator']}}}\n", mode=0o600)
+    fleet.trust = ssl.create_default_context(cadata=shown.stdout)
+    fleet.console()
+    check_cookie(lab, fleet.trust)
+
+
+def check_cookie(lab, trust):
+    connection = http.client.HTTPSConnection("localhost", lab.port, timeout=DEADLINE, context=trust)
     connection.request("POST", "/api/session", body=json.dumps({"key": KEYS["operator"]}),
-                       headers={"Content-Type": "application/json", "Origin": fleet.url})
+                       headers={"Content-Type": "application/json"})
     answer = connection.getresponse()
     cookie = answer.getheader("Set-Cookie") or ""
     check_equal(answer.status, 200, answer.read())
@@ -382,6 +400,7 @@ def certificates_that_cannot_be_used(lab):
 
 
 if __name__ == "__main__":
-    harness.main([everything_works_over_tls, a_login_stays_on_https, curl_is_served, versions, who_is_not_trusted_hears_nothing,
+    harness.main([everything_works_over_tls, a_login_stays_on_https,
+                  a_login_stays_on_https_of_the_consoles_own_authority, curl_is_served, versions, who_is_not_trusted_hears_nothing,
                   a_certificate_for_another_name, an_expired_certificate, authorities_that_are_not_there,
                   a_replaced_certificate, websockets_of_others, events_stream, certificates_that_cannot_be_used])
