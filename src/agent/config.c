@@ -482,5 +482,6 @@ void agent_config_help(FILE *out)
 		fprintf(out, "  %-28s %s%s%s%s\n", name, settings[i].help, settings[i].key ? " (" : "",
 			settings[i].key ? settings[i].key : "", settings[i].key ? ")" : "");
 	}
-	fputs("\nOnly in agent.env: FLEET_API_KEY, FLEET_JOIN_TOKEN, FLEET_CERT_FILE, FLEET_KEY_FILE.\n", out);
+	fputs("\nOnly in agent.env: FLEET_API_KEY, FLEET_JOIN_TOKEN, FLEET_CERT_FILE, FLEET_KEY_FILE.\n",
+		out);
 }

@@ -37,7 +37,7 @@ class Php:
 
 
 def release(binary, page=PAGE, **more):
-    files = {"bin/php": (binary, 0o6755), "www/index.php": page, "settings.json": b'{"from": "release"}\n'}
+    files = {"bin/php": (binary, 0o755), "www/index.php": page, "settings.json": b'{"from": "release"}\n'}
     return releases.tree({**files, **more})
 
 
@@ -143,6 +143,7 @@ def bad_releases():
         "symlink out": (with_entry(releases.entry("release/x", tarfile.SYMTYPE, "../../../etc/shadow")), "link", False),
         "absolute symlink": (with_entry(releases.entry("release/x", tarfile.SYMTYPE, "/etc/shadow")), "link", False),
         "hard link out": (with_entry(releases.entry("release/x", tarfile.LNKTYPE, "../../etc/shadow")), "link", False),
+        "setuid": (releases.tree({"bin/php": (Php.binary, 0o4755)}), "setuid", False),
         "device": (with_entry(releases.entry("release/x", tarfile.CHRTYPE)), "device", False),
         "a million entries": (releases.many_entries(1000000), "entries", False),
         "bomb": (releases.bomb(4), "bomb", False),

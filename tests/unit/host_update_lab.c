@@ -35,7 +35,7 @@ char *lab_make_release(const struct fixture *f, const char *version, const char 
 	const struct lab_item items[] = {
 		{"web-2.1.0/", NULL, 0755},
 		{"web-2.1.0/bin/", NULL, 0755},
-		{"web-2.1.0/bin/web", "new program", 04755},
+		{"web-2.1.0/bin/web", "new program", 0755},
 		{"web-2.1.0/run.conf", run_conf, 0644},
 		{"web-2.1.0/version", version, 0644},
 		{"web-2.1.0/web.conf", "level=release\n", 0644},

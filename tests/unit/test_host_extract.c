@@ -140,14 +140,14 @@ static void test_every_kind_of_archive(void)
 {
 	static const struct entry entries[] = {
 		{.path = "./", .type = AE_IFDIR, .perm = 0755},
-		{.path = "./bin/tool", .perm = 06755, .text = "program"},
+		{.path = "./bin/tool", .perm = 0755, .text = "program"},
 		{.path = "lib/deep/er/file", .text = "f"},
 		{.path = "Gr\xc3\xbc\xc3\x9f"
 			 "e.txt",
 			.text = "umlauts"},
 		{.path = "current", .type = AE_IFLNK, .link = "lib/deep"},
 		{.path = "lib/up", .type = AE_IFLNK, .link = "../bin/tool"},
-		{.path = "empty/", .type = AE_IFDIR, .perm = 0555},
+		{.path = "empty/", .type = AE_IFDIR, .perm = 02555},
 	};
 	static const enum how kinds[] = {TAR_GZ, TAR_XZ, TAR_ZST, TAR, ZIP};
 
@@ -271,6 +271,8 @@ static const struct {
 	{{{.path = "null", .type = AE_IFCHR}}, "no file, directory or link"},
 	{{{.path = "disk", .type = AE_IFBLK}}, "no file, directory or link"},
 	{{{.path = "pipe", .type = AE_IFIFO}}, "no file, directory or link"},
+	{{{.path = "root", .text = "x", .perm = 04755}}, "setuid"},
+	{{{.path = "a/group", .text = "x", .perm = 02755}}, "setgid"},
 	{{{.path = EXTRACT_MARKER, .text = "x"}}, "Fleet's own"},
 	{{{.path = "app/" EXTRACT_MARKER, .text = "x"}}, "Fleet's own"},
 };

@@ -45,8 +45,7 @@ static void test_update_succeeds(void)
 	lab_assert_file(&f, ".app.fleet/previous/bin/web", "old program");
 	CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet/previous/data"));
 	CU_ASSERT_EQUAL(lab_mode(&f, "app"), 0750);
-	CU_ASSERT_EQUAL(lab_mode(&f, "app/bin/web"),
-		0750); /* not setuid, and no more than the tree's own to others */
+	CU_ASSERT_EQUAL(lab_mode(&f, "app/bin/web"), 0750); /* no more than the tree's own to others */
 	CU_ASSERT_EQUAL(lab_mode(&f, "app/data"), 0700);
 	CU_ASSERT_EQUAL(lab_mode(&f, ".app.fleet"), 0700);
 	{

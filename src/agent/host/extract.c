@@ -194,6 +194,12 @@ static int write_file(struct unpacking *u, const char *path, mode_t mode, struct
 
 	if (parent < 0)
 		return parent;
+	if (mode & (S_ISUID | S_ISGID)) /* without the bit it would be another program than was meant */
+		return fleet_error_set(err, -EINVAL,
+			"the archive's '%.200s' is setuid or setgid, which no release may bring: pack it "
+			"without, and let "
+			"the server's admin give the old version's file capabilities, which a release keeps",
+			path);
 	fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return cannot(err, -errno, path);
