@@ -93,6 +93,24 @@ def options_of_the_daemons(lab):
         same(name, shown, options_of_page(page(name)))
 
 
+def words_of_the_console(lab):
+    """Each word and its second one, as the usage has them; in the page those of its entries."""
+    shown = set()
+    for line in re.findall(r"^ {7}fleet-console (.*)$", run(lab, harness.program("fleet-console"), "--help"), re.M):
+        words = [w for w in re.sub(r"\[.*|--.*|\b[A-Z]+\b", "", line).split() if re.fullmatch(r"[a-z|-]+", w)]
+        pairs = [" ".join(words[:2])] if "|" not in line else []
+        for alternative in " ".join(words[1:]).replace("|", " ").split() if not pairs and "|" not in words[0] else []:
+            pairs.append(f"{words[0]} {alternative}")
+        shown.update(pairs or words[0].split("|"))
+    described = set()
+    for entry in re.findall(r"^\.It Cm (.*)$", page("fleet-console.8").split(".Sh OPTIONS")[0], re.M):
+        words = re.sub(r"\b(Op|Ar)\b.*", "", entry)
+        first, *rest = words.replace("|", " ").split()
+        described.update(f"{first} {w}" for w in rest) if rest else described.add(first)
+    check(len(shown) > 8, f"words of the usage: {shown}")
+    same("fleet-console.8", shown, described - {"run"})
+
+
 def options_and_verbs_of_the_agent(lab):
     agent = harness.program("fleet-agent")
     text = page("fleet-agent.8")
@@ -162,5 +180,5 @@ def keys_of_the_files(_):
 
 
 if __name__ == "__main__":
-    harness.main([there_is_a_page_for_each, mandoc_finds_nothing, groff_finds_nothing, options_of_the_daemons, options_and_verbs_of_the_agent,
+    harness.main([there_is_a_page_for_each, mandoc_finds_nothing, groff_finds_nothing, options_of_the_daemons, words_of_the_console, options_and_verbs_of_the_agent,
                   commands_and_options_of_fleetctl, keys_of_the_files])
