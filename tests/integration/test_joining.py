@@ -712,6 +712,9 @@ def a_console_moves(lab):
     for folder, _, names in os.walk(backup):
         for name in names:
             check_equal(mode_of(os.path.join(folder, name)) & 0o077, 0, f"who may read {name}")
+    # What happens from here on is lost with the machine, and the agent was shown some of it.
+    lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    fleet.do("POST", "/api/agents/agent-001/ping")
     check_equal(console.stop(), 0, "the console's end")
     os.rename(fleet.data, lab.path("burnt"))
 
@@ -725,6 +728,13 @@ def a_console_moves(lab):
     check_equal(["lost" in a for a in fleet.do("GET", "/api/artifacts")], [False], "the artifact's file")
     fleet.audit("console restored from a backup")
     fleet.audit("agent-001 joined")
+    # The audit log's witness misses what is lost, until an admin says why.
+    doubt = lab.until("agent-001 misses what it was shown", lambda: fleet.do("GET", "/api/audit/doubts"))[0]
+    check(doubt["agentId"] == "agent-001" and doubt["missing"] > 0, f"what is missed: {doubt}")
+    check_in(f"last {doubt['missing']} entries are missing", lab.ctl("audit", "verify").stderr, "audit verify")
+    lab.ctl_ok("audit", "accept-gap", "--reason", "the machine burnt down")
+    lab.ctl_ok("audit", "verify")
+    fleet.audit("the gap in the audit log was accepted by admin@cli: the machine burnt down")
     # Nothing is written over, half a backup is none, and one that somebody has changed is not restored.
     done = subprocess.run([program("fleet-console"), "restore", backup, "--data-dir", fleet.data], capture_output=True, text=True,
                           timeout=DEADLINE, check=False)
