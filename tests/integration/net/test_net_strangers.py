@@ -124,6 +124,48 @@ def curl_is_told_what_an_upgrade_needs():
         check(out.endswith(b"426") and b"Upgrade: websocket" in out, out)
 
 
+# ---- node's fetch ----
+
+def fetch(script, s):
+    """What the script prints; `url` is the server's. Node's fetch keeps connections and streams bodies."""
+    if not shutil.which("node"):
+        raise Skip("nodejs is not installed")
+    done = subprocess.run(["node", "--input-type=module", "-e", f"const url = 'http://127.0.0.1:{s.port}';\n{script}"],
+                          capture_output=True, text=True, timeout=DEADLINE, check=False)
+    if done.returncode != 0 and "fetch is not defined" in done.stderr:
+        raise Skip("this node has no fetch")
+    check_equal(done.returncode, 0, done.stderr)
+    return done.stdout.split()
+
+
+def fetch_gets_pages_at_once():
+    with Serving() as s:
+        said = fetch("""const answers = await Promise.all(Array.from({length: 20}, () => fetch(url + "/hello")));
+            for (const a of answers) console.log(a.status, (await a.text()).length, a.headers.get("content-length"));""", s)
+        check_equal(said, ["200", "6", "6"] * 20, "twenty answers")
+
+
+def fetch_streams_a_body():
+    with Serving() as s:
+        said = fetch("""let n = 0;
+            const body = new ReadableStream({pull(c) { n++ < 16 ? c.enqueue(new Uint8Array(65536).fill(n)) : c.close(); }});
+            const a = await fetch(url + "/bytes", {method: "POST", body, duplex: "half", headers: {"Content-Type": "x/y"}});
+            const b = new Uint8Array(await a.arrayBuffer());
+            console.log(a.status, b.length, b[0], b[b.length - 1]);""", s)
+        check_equal(said, ["200", str(1024 * 1024), "1", "16"], "what came back of a chunked body")
+
+
+def fetch_reads_a_stream_and_leaves():
+    with Serving() as s:
+        said = fetch("""const leave = new AbortController();
+            const a = await fetch(url + "/stream", {signal: leave.signal});
+            const {value} = await a.body.getReader().read();
+            console.log(a.status, new TextDecoder().decode(value).startsWith("event: agent"));
+            leave.abort();
+            console.log((await fetch(url + "/none")).status);""", s)
+        check_equal(said, ["200", "true", "404"], "a stream that was left, and what was asked after it")
+
+
 # ---- a stranger's client, our server ----
 
 def connect(s, **kwargs):
@@ -307,6 +349,7 @@ def garbage_does_no_harm():
 TESTS = [
     curl_gets_a_page, curl_asks_for_heads, curl_keeps_its_connection, curl_sends_large_bodies,
     curl_is_told_of_too_large_bodies, curl_follows_a_stream, curl_is_told_what_an_upgrade_needs,
+    fetch_gets_pages_at_once, fetch_streams_a_body, fetch_reads_a_stream_and_leaves,
     a_strangers_client_is_echoed, a_strangers_client_is_ponged_and_pinged, a_strangers_client_sends_fragments,
     a_strangers_client_hears_our_goodbye, our_server_hears_a_strangers_goodbye, binary_is_refused,
     our_client_echoes_a_stranger, our_client_says_goodbye, our_client_tells_why_it_was_refused,
