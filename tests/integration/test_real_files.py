@@ -13,6 +13,8 @@ import real_files
 from harness import Skip, check
 
 NEW = {"string": "fleet new", "integer": "4711", "number": "47.5"}
+# A boolean stays the word that it was.
+BOOLEANS = {"true": ("yes", "on", "True", "Yes", "On"), "false": ("no", "off", "False", "No", "Off")}
 NAMES = {"sh": "FLEET_ADDED"}
 NAME = "fleet-added"
 # What a driver may say no to in a file that it reads: the edit would do more than it should.
@@ -143,7 +145,8 @@ class File:
             return
         gone, came = middle(self.data, new)
         what = f"set {path}"
-        check_lines(len(came) == 1 and value.encode() in came[0], what, gone, came)
+        spelled = BOOLEANS.get(value, ()) if kind not in NEW else ()
+        check_lines(len(came) == 1 and any(w.encode() in came[0] for w in (value, *spelled)), what, gone, came)
         check_lines(len(gone) == 1 or "\n" in text or self.spans_lines(gone), what, gone, came)
         check_lines(len(gone) > 1 or only_the_value(gone[0], came[0], kind, text), what, gone, came)
         if len(gone) == 1 and not isinstance(parts[-1], int) and b"{" not in gone[0] and "\n" not in text:
