@@ -230,6 +230,7 @@ def a_change_before_a_push_is_told_before_it(lab):
 
 def a_change_while_the_agent_was_away_is_told(lab):
     agent = start(lab)
+    known(lab, "app-b")
     agent.stop()
     lab.write("apps/app-a.json", CONFIG.replace('"Info"', '"Warn"'))
     os.unlink(lab.path("apps/app-b.json"))
