@@ -650,6 +650,7 @@ def a_cut_for_the_whole_update_loses_nothing(lab):
     waiting = subprocess.Popen([harness.program("fleetctl"), "commands", "wait", command_id], env=lab.env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
+        check(select.select([waiting.stderr], [], [], harness.DEADLINE)[0], "who waits tells of no progress")
         console.stop()
         web.go.set()
         lab.until("the app is updated all the same", lambda: lab.read("srv/app-a/version") == "2.1.0\n")
