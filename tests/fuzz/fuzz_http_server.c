@@ -110,8 +110,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)close(fd);
 	for (int i = 0; i < 3; i++)
 		(void)event_base_loop(base, EVLOOP_NONBLOCK);
-	FUZZ_CHECK(answers.len == 0 || str_starts(answers.data, "HTTP/1."), "an answer that is none:\n%s",
-		answers.data);
+	/* libevent refuses a nonsensical request in the version that it names, HTTP/-1.1 too */
+	FUZZ_CHECK(
+		answers.len == 0 || str_starts(answers.data, "HTTP/1.") ||
+			(str_starts(answers.data, "HTTP/-") && strstr(answers.data, " 400 Bad Request\r\n")),
+		"an answer that is none:\n%s", answers.data);
 	FUZZ_CHECK(answers.len == 0 || !memmem(answers.data, answers.len, "\nInjected:", 10),
 		"a header came in:\n%s", answers.data);
 	FUZZ_CHECK(handled == 0 || answers.len > 0, "%u requests handled, none answered", handled);
