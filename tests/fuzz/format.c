@@ -5,8 +5,13 @@
 #include "format.h"
 
 #define PICKS_MAX 1 /* settings of a file that are tried: more inputs are better than more of each */
+#ifndef FUZZ_TRIES
+#define FUZZ_TRIES TRIES_ALL /* of each input; a driver that is slow takes one, which the bytes choose */
+#endif
 
 extern const struct fleet_driver_v1 fleet_driver_v1;
+
+enum { TRY_WISHES, TRY_SAME, TRY_OTHER, TRY_UNSET, TRY_FRESH, TRIES_ALL };
 
 static const struct format_input *input; /* of this round */
 
@@ -370,6 +375,14 @@ static bool is_last(const struct settings *now, size_t n)
 	return true;
 }
 
+/* Is it this input's turn? The bits that choose are others than those that choose a setting. */
+static bool takes(unsigned int what)
+{
+	unsigned int first = (input->dice >> 16) % TRIES_ALL;
+
+	return (what + TRIES_ALL - first) % TRIES_ALL < FUZZ_TRIES;
+}
+
 static void try_file(const struct settings *now)
 {
 	for (uint32_t i = 0; i < PICKS_MAX && i < now->count; i++) {
@@ -378,12 +391,14 @@ static void try_file(const struct settings *now)
 
 		if (!*s->path)
 			continue; /* the document itself is no key */
-		if (is_last(now, n)) {
+		if (is_last(now, n) && takes(TRY_SAME))
 			try_same(s);
+		if (is_last(now, n) && takes(TRY_OTHER))
 			try_other(now, s, input->dice >> (8 + i));
-		}
-		try_unset(now, s);
-		try_fresh(now, s);
+		if (takes(TRY_UNSET))
+			try_unset(now, s);
+		if (takes(TRY_FRESH))
+			try_fresh(now, s);
 	}
 }
 
@@ -401,7 +416,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(checked != 0 || r != -EINVAL, "check takes what read refuses");
 	FUZZ_CHECK(checked == 0 || r != 0, "read takes what check refuses");
 	if (r == 0) {
-		try_wishes(&now);
+		if (takes(TRY_WISHES))
+			try_wishes(&now);
 		try_file(&now);
 	} else if (checked < 0) {
 		struct fleet_edit edit = set_of("a", "b", 1, FLEET_TYPE_STRING);
