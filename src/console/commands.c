@@ -79,19 +79,6 @@ static void open_remove(struct commands *commands, struct open_command *open)
 	open_free(open);
 }
 
-static void load_one(struct command *command, void *arg)
-{
-	struct commands *commands = arg;
-
-	if (!commands_find(commands, command->id))
-		(void)open_add(commands, command); /* nothing more to note */
-}
-
-int commands_load(struct commands *commands, struct fleet_error *err)
-{
-	return store_commands_open(commands->options.store, load_one, commands, err);
-}
-
 void commands_publish(struct commands *commands, const struct command *command)
 {
 	_cleanup_json_ struct json_object *json = command_to_json(command);
@@ -266,6 +253,32 @@ void commands_create(
 			.details = details,
 		},
 		on_created, creation);
+}
+
+/* --- those of before a start -------------------------------------------------------------------------- */
+
+/* Of one from before this start: the console's key may be another by now, and servers obey no other. Whoever
+ * has the command already knows it by its id, whoever signed it. */
+static void load_one(struct command *command, void *arg)
+{
+	struct commands *commands = arg;
+	_cleanup_free_ char *before = NULL;
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (commands_find(commands, command->id))
+		return;
+	before = TAKE_PTR(command->jws);
+	if (sign(commands, command, &err) < 0) {
+		log_warn("command %s stays signed as it was: %s", command->id, err.message);
+		free(command->jws);
+		command->jws = TAKE_PTR(before);
+	}
+	(void)open_add(commands, command); /* nothing more to note */
+}
+
+int commands_load(struct commands *commands, struct fleet_error *err)
+{
+	return store_commands_open(commands->options.store, load_one, commands, err);
 }
 
 /* --- sending ----------------------------------------------------------------------------------------- */

@@ -21,10 +21,9 @@ static const struct verb {
 	const char *afterwards;
 } verbs[] = {
 	{"rotate", false, rotate,
-		"Servers take it when they register the next time. Commands that wait for a server and were "
-		"signed with the "
-		"old key will be refused there: give them anew. Join tokens of before name the old key: make "
-		"new ones."},
+		"Servers take it when they register the next time; commands that wait for a server are "
+		"signed "
+		"anew with it. Join tokens of before name the old key: make new ones."},
 	{"make-recovery", true, signing_key_make_recovery,
 		"Servers remember its public half when they register the next time. Take the file away from "
 		"this machine; "

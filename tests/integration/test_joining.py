@@ -615,7 +615,8 @@ def a_certificate_is_enough(lab):
 
 
 def command_keys_change(lab):
-    """fleet-console command-key rotate, make-recovery, recover: servers follow, and the audit log says so."""
+    """fleet-console command-key rotate, make-recovery, recover: servers follow, the audit log says so, and what waits for
+    a server meanwhile is done there."""
     fleet = Fleet(lab)
     console = fleet.start()
     lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
@@ -632,13 +633,21 @@ def command_keys_change(lab):
     kids = {json.loads(fleet.run("command-key", "show"))["kid"]}
     recovery = lab.path("recovery.pem")
     for words in (("make-recovery", recovery), ("rotate",), ("recover", recovery)):
+        if words[0] == "rotate":
+            agent.freeze()
+            check_equal(console.stop(), 0, "the console's end")
+            console = fleet.start()
+            waiting = json.loads(lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--json"))["commandId"]
         check_equal(console.stop(), 0, "the console's end")
         check_in("Done: ", fleet.run("command-key", *words), f"key {words[0]}")
         kid = json.loads(fleet.run("command-key", "show"))["kid"]
         check_equal(kid in kids, words[0] == "make-recovery", f"another key after {words[0]}")
         kids.add(kid)
         console = fleet.start()
+        agent.thaw()
         fleet.online("agent-001", agent)
+        if words[0] == "rotate":
+            lab.ctl_ok("commands", "wait", waiting)
         if words[0] != "make-recovery":
             fleet.audit(f"the command key is {kid} from now on", category="access")
             fleet.audit(f"the console's command key is {kid} from now on, says a key that was trusted before")

@@ -422,6 +422,36 @@ static void test_waits_for_an_offline_agent(void)
 	world_free(w);
 }
 
+/* The same command, by the same id, under the key that servers obey now. */
+static void test_is_signed_anew_after_a_change_of_keys(void)
+{
+	struct world *w = world_new();
+	struct json_object *payloads[2] = {NULL, NULL};
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct fleet_jws_key *old;
+
+	CU_ASSERT_EQUAL(create(w), 0);
+	WAIT_SENT(w, 1);
+	WAIT_STATE(w, COMMAND_SENT);
+	old = w->key;
+	w->key = fleet_jws_key_new();
+	restart(w);
+	commands_agent_ready(&w->commands, "agent-001", false, NULL);
+	WAIT_SENT(w, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const char *jws = fleet_json_string(w->sent[i], "jws");
+
+		CU_ASSERT_EQUAL(
+			fleet_jws_verify(i == 0 ? &old : &w->key, 1, jws, strlen(jws), &payloads[i], &err),
+			0);
+	}
+	CU_ASSERT(json_object_equal(payloads[0], payloads[1]));
+	json_object_put(payloads[0]);
+	json_object_put(payloads[1]);
+	fleet_jws_key_free(old);
+	world_free(w);
+}
+
 static void test_is_resent_until_accepted(void)
 {
 	struct world *w = world_new();
@@ -605,6 +635,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_another_agents_word_does_not_count),
 	UNIT_TEST(test_waits_for_an_offline_agent),
 	UNIT_TEST(test_is_resent_until_accepted),
+	UNIT_TEST(test_is_signed_anew_after_a_change_of_keys),
 	UNIT_TEST(test_expires_when_never_sent),
 	UNIT_TEST(test_silence_makes_unknown_and_a_late_result_replaces_it),
 	UNIT_TEST(test_a_new_spool_makes_unknown_what_was_sent),
