@@ -27,13 +27,14 @@ AC_DEFUN([FLEET_SANITIZERS], [
 	AC_ARG_ENABLE([asan], [AS_HELP_STRING([--enable-asan], [build with AddressSanitizer and UBSan])],
 		[], [enable_asan=no])
 	AC_ARG_ENABLE([fuzz], [AS_HELP_STRING([--enable-fuzz],
-		[the same, and tests/fuzz as libFuzzer programs (CC=clang)])], [], [enable_fuzz=no])
+		[the same, and tests/fuzz as libFuzzer programs (CC=clang); --enable-fuzz=undefined without AddressSanitizer])],
+		[], [enable_fuzz=no])
 	AC_ARG_ENABLE([coverage], [AS_HELP_STRING([--enable-coverage], [count with gcov which lines the tests reach])],
 		[], [enable_coverage=no])
 	SAN_CFLAGS=
 	FUZZ_LDFLAGS=
-	AS_IF([test "$enable_fuzz" = yes], [
-		enable_asan=yes
+	AS_IF([test "$enable_fuzz" != no], [
+		enable_asan=$enable_fuzz
 		SAN_CFLAGS="-fsanitize=fuzzer-no-link"
 		FUZZ_LDFLAGS="-fsanitize=fuzzer"
 		fleet_saved_cflags=$CFLAGS
@@ -46,8 +47,9 @@ AC_DEFUN([FLEET_SANITIZERS], [
 			AC_MSG_ERROR([--enable-fuzz needs clang with its runtime: configure CC=clang (scripts/dev fuzz does)])])
 		CFLAGS=$fleet_saved_cflags
 	])
-	AS_IF([test "$enable_asan" = yes], [
-		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+	AS_IF([test "$enable_asan" != no], [
+		AS_IF([test "$enable_asan" = undefined], [fleet_sanitizers=undefined], [fleet_sanitizers=address,undefined])
+		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=$fleet_sanitizers -fno-sanitize-recover=all -fno-omit-frame-pointer"
 		AC_DEFINE([FLEET_UNSANDBOXED], [1],
 			[Format drivers run without their seccomp sandbox: the sanitizer's runtime needs more than it allows.])
 	])
@@ -55,7 +57,7 @@ AC_DEFUN([FLEET_SANITIZERS], [
 		[FLEET_TRY_CFLAG([SAN_CFLAGS], [--coverage -fprofile-update=atomic])])
 	AC_SUBST([SAN_CFLAGS])
 	AC_SUBST([FUZZ_LDFLAGS])
-	AM_CONDITIONAL([ENABLE_FUZZ], [test "$enable_fuzz" = yes])
+	AM_CONDITIONAL([ENABLE_FUZZ], [test "$enable_fuzz" != no])
 ])
 
 AC_DEFUN([FLEET_HARDENING], [
