@@ -16,16 +16,16 @@ static int no_memory(struct fleet_driver_error *err)
 
 static int refuse_bytes(struct fleet_bytes in, struct fleet_driver_error *err)
 {
-	const char *nul = memchr(in.data, '\0', in.len);
-	size_t bad;
+	size_t bad = aug_lens_reserved(in.data, in.len);
 
 	if (in.len > FILE_MAX_BYTES)
 		return fleet_driver_fail(err, -EINVAL, 0, 0,
 			"the file has more than %u KiB, too much for a lens to be read in time",
 			FILE_MAX_BYTES / 1024);
-	if (nul)
-		return lines_fail(
-			in.data, in.len, (size_t)(nul - in.data), err, -EINVAL, "a NUL byte in the file");
+	if (bad < in.len)
+		return lines_fail(in.data, in.len, bad, err, -EINVAL,
+			in.data[bad] ? "a control character that libaugeas keeps for itself"
+				     : "a NUL byte in the file");
 	bad = lines_bad_utf8(in.data, 0, in.len);
 	if (bad < in.len)
 		return lines_fail(in.data, in.len, bad, err, -EINVAL, "the file is not UTF-8 text here");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 #include "augeas_keys.h"
+#include "augeas_lens.h"
 #include "utf8.h"
 
 struct edit {
@@ -140,7 +141,7 @@ static int create(
 	if (parent->parent && !parent->fresh && !aug_node_is_compound(parent) &&
 		(parent->value || !parent->first))
 		return refuse(e, "what this would be a part of is a single value");
-	if (name && (name->name_len == 0 || memchr(name->name, '\0', name->name_len)))
+	if (name && name->name_len == 0)
 		return refuse(e, "the name is empty");
 	if (name && has_other_case(parent, name))
 		return refuse(e,
@@ -359,6 +360,11 @@ static int apply(struct edit *e, struct aug_node *root)
 	return set_value(e, node);
 }
 
+static bool has_reserved(struct fleet_bytes bytes)
+{
+	return aug_lens_reserved(bytes.data, bytes.len) < bytes.len;
+}
+
 int aug_edit_apply(struct aug_draft *d, const struct fleet_edit *edit, struct fleet_driver_error *err)
 {
 	struct edit e = {.edit = edit, .cuts = &d->cuts, .err = err, .set = edit->kind == FLEET_EDIT_SET};
@@ -366,6 +372,8 @@ int aug_edit_apply(struct aug_draft *d, const struct fleet_edit *edit, struct fl
 
 	if (r < 0 || e.path.count == 0)
 		r = fleet_driver_fail(err, r < 0 ? r : -EINVAL, 0, 0, "an edit without a proper key path");
+	else if (has_reserved(edit->path) || has_reserved(edit->value))
+		r = refuse(&e, "a NUL, or a control character that libaugeas keeps for itself");
 	else
 		r = apply(&e, d->root);
 	path_done(&e.path);

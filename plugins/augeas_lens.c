@@ -14,6 +14,15 @@
 static augeas *handle;
 static char lens[NAME_MAX_BYTES + 8];
 
+size_t aug_lens_reserved(const char *text, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len && (unsigned char)text[at] > 4)
+		at++;
+	return at;
+}
+
 const char *aug_lens_name(void)
 {
 	return lens;

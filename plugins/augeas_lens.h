@@ -9,6 +9,9 @@
 /* From the options `lens` and `load_path`; reads files. -EINVAL. */
 int aug_lens_open(const struct fleet_host *host, struct fleet_driver_error *err);
 const char *aug_lens_name(void);
+/* Where the first of the bytes stands that libaugeas keeps for itself: NUL, and 1 to 4, with which it marks
+ * the parts of a tree before it writes, and ends the process where they are not its own. len: none. */
+size_t aug_lens_reserved(const char *text, size_t len);
 
 /* 0; -EINVAL where the text is not the lens's, *ret_at says from where on; -ENOMEM. The text has no NUL. */
 int aug_lens_get(const char *text, size_t len, struct aug_node **ret, size_t *ret_at);

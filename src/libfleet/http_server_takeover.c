@@ -27,7 +27,7 @@ void fleet_http_leaving_reap(struct fleet_http_server *server)
 
 	while ((leaving = LIST_FIRST(&server->leaving))) {
 		struct bufferevent *bev = evhttp_connection_get_bufferevent(leaving->evcon);
-		_cleanup_close_ int fd = fleet_tls_is_on(bev) ? bufferevent_getfd(bev) : -1;
+		_cleanup_close_ FLEET_UNUSED int fd = fleet_tls_is_on(bev) ? bufferevent_getfd(bev) : -1;
 
 		evhttp_connection_free(leaving->evcon); /* calls on_freed */
 	}

@@ -174,6 +174,8 @@ static void test_refused_edits(void)
 		{hosts, "[0].canonical=a b", "cannot write"},
 		{hosts, "[0].canonical=a\n1.1.1.1 x", "cannot write"},
 		{hosts, "[0].canonical=a # b", "cannot write"}, {hosts, "[0].nonsense=1", "cannot write"},
+		{hosts, "[0].canonical=a\003", "libaugeas keeps for itself"},
+		{hosts, "[0].al\004ias=a", "libaugeas keeps for itself"},
 		{hosts, "[+].ipaddr=::1", "not all the parts"}, {hosts, "[0].ipaddr", "cannot write"},
 		{hosts, "[7].canonical=x", "so many times"}, {hosts, "[7].canonical", "so many times"},
 		{hosts, "[0].canonical[3]=x", "so many times"}, {hosts, "[+].ipaddr", "for a new one"},
@@ -217,7 +219,8 @@ static void test_line_ends(void)
 	static const struct try_example list[] = {{"a=1\nb=2", "b=3", "a=1\nb=3"},
 		{"a=1\nb=2", "c=3", "a=1\nb=2\nc=3"}, {"a=1\nb=2", "b", "a=1"},
 		{"a = 1\n\n# x\n", "a=2", "a = 2\n\n# x\n"}, {0}};
-	static const struct try_fault faults[] = {{"a=1\n\xff=2\n", 2, 1, "UTF-8"}, {0}};
+	static const struct try_fault faults[] = {
+		{"a=1\n\xff=2\n", 2, 1, "UTF-8"}, {"a=1\nb=\004\n", 2, 3, "libaugeas keeps for itself"}, {0}};
 	struct fleet_driver_error err;
 
 	if (!use_lens("Sysctl.lns"))
