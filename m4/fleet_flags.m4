@@ -50,8 +50,10 @@ AC_DEFUN([FLEET_SANITIZERS], [
 	AS_IF([test "$enable_asan" != no], [
 		AS_IF([test "$enable_asan" = undefined], [fleet_sanitizers=undefined], [fleet_sanitizers=address,undefined])
 		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=$fleet_sanitizers -fno-sanitize-recover=all -fno-omit-frame-pointer"
+	])
+	AS_IF([test "$enable_asan$enable_coverage" != nono], [
 		AC_DEFINE([FLEET_UNSANDBOXED], [1],
-			[Format drivers run without their seccomp sandbox: the sanitizer's runtime needs more than it allows.])
+			[Format drivers run without their seccomp sandbox: the runtimes of sanitizers and gcov need more than it allows.])
 	])
 	AS_IF([test "$enable_coverage" = yes],
 		[FLEET_TRY_CFLAG([SAN_CFLAGS], [--coverage -fprofile-update=atomic])])

@@ -92,15 +92,6 @@ static int cannot_write(const struct fleet_edit *edit, struct fleet_driver_error
 		(int)utf8_cut(edit->path.data, edit->path.len, 60), edit->path.data, aug_lens_name());
 }
 
-static bool has_fresh(const struct aug_node *parent)
-{
-	for (const struct aug_node *node = parent->first; node; node = node->next) {
-		if (node->fresh || has_fresh(node))
-			return true;
-	}
-	return false;
-}
-
 /* All edits at once, as pieces: two readings, however many edits there are. 1: one of them is not done so. */
 static int edit_at_once(const struct fleet_edit *edits, uint32_t n, struct aug_draft *d, struct text *out,
 	struct fleet_driver_error *err)
@@ -112,8 +103,6 @@ static int edit_at_once(const struct fleet_edit *edits, uint32_t n, struct aug_d
 		r = aug_edit_apply(d, &edits[i], err);
 	if (r < 0)
 		return r;
-	if (n > 1 && d->cuts.count > 0 && has_fresh(d->root))
-		return 1; /* what is new is spelled like its neighbour, which may be among those that go */
 	r = aug_write(d, AUG_BY_PIECES, out, &tree);
 	aug_node_free(tree);
 	return r == -ENOMEM ? no_memory(err) : r == 0 ? 0 : 1;

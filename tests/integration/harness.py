@@ -325,6 +325,8 @@ class Lab:
             # A server that has seen enough answers before the body is through.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, body=body, headers=headers)
+            if connection.sock is None:
+                raise ConnectionResetError("the other end died while it was connected to")
             return Answer(connection.getresponse())
         finally:
             connection.close()
