@@ -54,7 +54,7 @@ int config_watch_keep(struct config_watch *w, struct json_object *message)
 	fleet_json_add_string(frame, "appId", fleet_json_string(message, "appId"));
 	fleet_json_add_string(frame, "message", text);
 	fleet_json_add(frame, "details", json_object_get(details));
-	r = commands_keep_event(w->host, frame);
+	r = outcomes_keep_event(w->host, frame);
 	if (r >= 0)
 		log_info("%s", text);
 	return r;

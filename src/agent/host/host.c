@@ -125,7 +125,7 @@ static void on_look(void *arg)
 static void on_outside_fleet(const char *app_id, const char *text, void *arg)
 {
 	log_info("%s", text);
-	commands_event(arg, "restart", app_id, NULL, "%s", text);
+	outcomes_event(arg, "restart", app_id, NULL, "%s", text);
 }
 
 static void on_looked(struct json_object *apps, void *arg)

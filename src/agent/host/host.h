@@ -3,7 +3,11 @@
  *
  *   host.c      start, signals, reload, end
  *   peers.c     the socket: who may connect, frames in and out
- *   commands.c  commands: accepted, queued, run, their outcomes told until they are stored
+ *   commands.c  commands: accepted or refused, taken up again
+ *   command_keys.c  what each holds while it runs
+ *   command_turn.c  whose turn it is
+ *   operation.c a command that runs
+ *   outcomes.c  ends and events, told until they are stored
  *   unkept.c    results for which the disk had no room
  *   asks.c      what a command needs of the network, asked of the agent
  *   config_watch.c  config files that change without a command
@@ -91,23 +95,26 @@ void peers_describe(struct host *h);
 void commands_start(struct host *h);
 void commands_free(struct host *h);
 bool commands_idle(const struct host *h);
-/* Tells status which apps a command works on right now. */
-void commands_forgive(struct host *h);
 /* A `command` frame. */
 void commands_take(struct host *h, uint64_t peer_id, struct json_object *frame);
 /* One that root on this server asked for: in the ledger, and queued; commands_pump starts it. 0, or negative
  * and err. */
 int commands_take_local(
 	struct host *h, struct json_object *payload, struct fleet_error *err) FLEET_MUST_CHECK;
-/* The end of a command into the ledger, with what that is told by. */
-int commands_keep_end(
-	struct host *h, const char *id, struct json_object *result, struct fleet_error *err) FLEET_MUST_CHECK;
+/* [commandId] accepted from the console and not ended; owned. */
+struct json_object *commands_running(const struct host *h);
+
+/* ---- command_keys.c ---- */
+/* Tells status which apps a command works on right now. */
+void commands_forgive(struct host *h);
+/* Does a command work on this app right now? */
+bool commands_work_on(const struct host *h, const struct app *app);
+
+/* ---- command_turn.c ---- */
 /* Starts what may run now. */
 void commands_pump(struct host *h);
-/* A `stored` frame. */
-void commands_stored(struct host *h, struct json_object *frame);
-/* Sends what is not stored and not told yet to whoever hears outcomes. */
-void commands_tell(struct host *h);
+
+/* ---- asks.c ---- */
 /* A `fetched` frame, and the descriptor that came with it (-1 none). */
 void commands_fetched(struct host *h, struct json_object *frame, int takes_fd);
 /* A `probed` frame. */
@@ -116,19 +123,23 @@ void commands_probed(struct host *h, struct json_object *frame);
 void commands_ask_again(struct host *h);
 /* The host ends: what only waits for the agent is left to the next one. */
 void commands_give_up_waiting(struct host *h);
-/* [commandId] accepted from the console and not ended; owned. */
-struct json_object *commands_running(const struct host *h);
-/* An audit event of the host's own. app_id, command_id: may be NULL. */
-void commands_event(struct host *h, const char *category, const char *app_id, const char *command_id,
-	const char *fmt, ...) FLEET_PRINTF(5, 6);
 
+/* ---- outcomes.c ---- */
+/* Sends what is not stored and not told yet to whoever hears outcomes. */
+void outcomes_tell(struct host *h);
+/* A `stored` frame. */
+void outcomes_stored(struct host *h, struct json_object *frame);
+/* The end of a command into the ledger, with what that is told by. */
+int outcomes_keep_end(
+	struct host *h, const char *id, struct json_object *result, struct fleet_error *err) FLEET_MUST_CHECK;
+/* An audit event of the host's own. app_id, command_id: may be NULL. */
+void outcomes_event(struct host *h, const char *category, const char *app_id, const char *command_id,
+	const char *fmt, ...) FLEET_PRINTF(5, 6);
 /* The frame of such an event; owned. */
-struct json_object *commands_event_frame(
+struct json_object *outcomes_event_frame(
 	const char *category, const char *app_id, const char *command_id, const char *text);
 /* The frame of an event, whole. Negative where it could not be kept. */
-int commands_keep_event(struct host *h, struct json_object *frame);
-/* Does a command work on this app right now? */
-bool commands_work_on(const struct host *h, const struct app *app);
+int outcomes_keep_event(struct host *h, struct json_object *frame);
 
 /* ---- queries.c ---- */
 /* A `query` frame: exactly one `answer` follows, unless the peer or the host ends before. */

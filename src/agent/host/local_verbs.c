@@ -58,7 +58,7 @@ static const struct app *find_app(struct host *h, uint64_t peer_id, struct json_
 
 static struct json_object *event_of_root(const char *category, const char *app_id, const char *text)
 {
-	struct json_object *event = commands_event_frame(category, app_id, NULL, text),
+	struct json_object *event = outcomes_event_frame(category, app_id, NULL, text),
 			   *details = json_object_new_object();
 
 	fleet_json_add_string(details, "actor", LOCAL_ACTOR);
@@ -204,7 +204,7 @@ void local_hold(struct host *h, uint64_t peer_id, struct json_object *frame)
 	done(h, peer_id, frame, "%s is held until %s: commands from the console are refused%s", app->id,
 		fleet_timestamp_format(hold.until_ms).text,
 		running ? "; the one that runs now goes on to its end" : "");
-	commands_tell(h);
+	outcomes_tell(h);
 }
 
 void local_unhold(struct host *h, uint64_t peer_id, struct json_object *frame)
@@ -223,7 +223,7 @@ void local_unhold(struct host *h, uint64_t peer_id, struct json_object *frame)
 	}
 	log_info("%s", text);
 	done(h, peer_id, frame, "%s is no longer held", app_id);
-	commands_tell(h);
+	outcomes_tell(h);
 }
 
 /* ---- a rollback ---- */
@@ -269,7 +269,7 @@ void local_rollback(struct host *h, uint64_t peer_id, struct json_object *frame)
 	answer = fleet_message_new(FLEET_FRAME_ACCEPTED);
 	fleet_json_add_string(answer, "commandId", id);
 	peers_send(h, peer_id, answer);
-	commands_event(h, "update", app->id, NULL, "%s: rollback asked for on the server by %s", app->id,
+	outcomes_event(h, "update", app->id, NULL, "%s: rollback asked for on the server by %s", app->id,
 		LOCAL_ACTOR);
 	commands_pump(h);
 }

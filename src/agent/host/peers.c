@@ -140,7 +140,7 @@ static void on_hello(struct peer *p, struct json_object *frame)
 	p->host->outcome_peer = p->id;
 	peers_send(p->host, p->id, answer);
 	ledger_untell(p->host->ledger, NULL);
-	commands_tell(p->host);
+	outcomes_tell(p->host);
 	commands_ask_again(p->host);
 }
 
@@ -155,7 +155,7 @@ static void follow_keys(struct host *h, struct json_object *frame)
 	if (!rotated)
 		return;
 	log_info("commands are obeyed from now on if key %s signed them", fleet_jws_key_id(h->keys.items[0]));
-	commands_event(h, "system", NULL, NULL,
+	outcomes_event(h, "system", NULL, NULL,
 		"the console's command key is %s from now on, says a key that was trusted before",
 		fleet_jws_key_id(h->keys.items[0]));
 }
@@ -176,7 +176,7 @@ static void on_keys(struct peer *p, struct json_object *frame)
 	if (offer == KEYS_NOW_PINNED) {
 		follow_keys(h, frame);
 		log_info("commands are obeyed from now on if key %s signed them", kid);
-		commands_event(h, "system", NULL, NULL,
+		outcomes_event(h, "system", NULL, NULL,
 			"the console's command key %s %s and is trusted from now on%s", kid,
 			wanted ? "is the one that the join token names" : "was seen first",
 			h->keys.source == KEYS_MEMORY ? " (until this agent ends)" : "");
@@ -184,7 +184,7 @@ static void on_keys(struct peer *p, struct json_object *frame)
 		log_error("the console shows key %s, which is not the one that is trusted here; its commands "
 			  "are refused",
 			kid);
-		commands_event(h, "system", NULL, NULL,
+		outcomes_event(h, "system", NULL, NULL,
 			"the console shows command key %s, which this server does not trust; its commands "
 			"are refused. If the "
 			"console was set up anew, replace %s on this server",
@@ -214,7 +214,7 @@ static void on_query(struct peer *p, struct json_object *frame)
 
 static void on_stored(struct peer *p, struct json_object *frame)
 {
-	commands_stored(p->host, frame);
+	outcomes_stored(p->host, frame);
 }
 
 static void on_probed(struct peer *p, struct json_object *frame)

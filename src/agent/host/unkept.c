@@ -46,7 +46,7 @@ static void on_retry(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, v
 	struct unkept *u = arg;
 	struct host *h = u->host;
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = commands_keep_end(h, id_of(u), u->result, &err);
+	int r = outcomes_keep_end(h, id_of(u), u->result, &err);
 
 	if (r < 0 && r != -EALREADY && r != -ENOENT) {
 		u->wait_ms = u->wait_ms * 2 < RETRY_MAX_MS ? u->wait_ms * 2 : RETRY_MAX_MS;
@@ -55,7 +55,7 @@ static void on_retry(evutil_socket_t fd FLEET_UNUSED, short what FLEET_UNUSED, v
 	}
 	log_info("the result of command %s is kept now", id_of(u));
 	free_one(u);
-	commands_tell(h);
+	outcomes_tell(h);
 }
 
 void unkept_add(struct host *h, struct json_object *result)
