@@ -88,8 +88,10 @@ const struct ledger_entry *ledger_at(const struct ledger *l, size_t index);
 int64_t ledger_floor_ms(const struct ledger *l);
 size_t ledger_unsent_events(const struct ledger *l);
 size_t ledger_open_commands(const struct ledger *l);
+void ledger_set_keep(struct ledger *l, size_t keep); /* for tests; FLEET_LEDGER_DONE_KEEP otherwise */
 
-/* Reading back; *ret owned. -ENOENT where there is no such record (any more). */
+/* ---- ledger_read.c ---- */
+/* *ret owned. -ENOENT where there is no such record (any more). */
 int ledger_payload(const struct ledger *l, const struct ledger_entry *e, struct json_object **ret,
 	struct fleet_error *err) FLEET_MUST_CHECK;
 /* Where the arguments lay aside and are gone: {commandId, appId, action, args: {}}, as much as telling its
@@ -116,8 +118,8 @@ const struct ledger_hold *ledger_find_hold(const struct ledger *l, const char *a
 size_t ledger_hold_count(const struct ledger *l); /* those whose time is over included */
 const struct ledger_hold *ledger_hold_at(const struct ledger *l, size_t index);
 
+/* ---- ledger_compact.c ---- */
 /* Rewrites the file if it has grown past its bounds; cheap where it has not. */
 int ledger_compact(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;
-void ledger_set_keep(struct ledger *l, size_t keep); /* for tests; FLEET_LEDGER_DONE_KEEP otherwise */
 
 #endif

@@ -1,6 +1,6 @@
 /* One line of the ledger, and back: the CRC-32 of the JSON in 8 hex digits, a space, the JSON, a newline.
- * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_args.c, ledger_holds.c,
- * ledger_replay.c). */
+ * Pure but for the descriptor it is given. Used by the ledger alone (ledger.c, ledger_args.c,
+ * ledger_compact.c, ledger_holds.c, ledger_read.c, ledger_replay.c). */
 #ifndef HOST_LEDGER_RECORD_H
 #define HOST_LEDGER_RECORD_H
 #include "agent/host/ledger.h"
@@ -42,6 +42,9 @@ struct json_object *ledger_record_new(const char *kind, const char *id); /* owne
 /* Both, in this order, or neither; second may be NULL. sync: on the disk when it returns. */
 int ledger_append(struct ledger *l, struct json_object *first, struct json_object *second, bool sync,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+
+/* ---- ledger_compact.c ---- */
+int ledger_rewrite(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* ---- ledger_holds.c ---- */
 /* -EBADMSG where the record makes no sense. */
