@@ -169,7 +169,7 @@ def arrays(text, *names):
 
 
 def keys_of_the_files(_):
-    parse = source("src/agent/host/apps_parse.c")
+    parse = source("src/agent/host/apps_parse.c") + source("src/agent/host/apps_files.c")
     keys = arrays(parse, "app_keys", "file_keys", "health_keys", r"const keys") | {"managed_apps"}
     same("fleet-apps.d.5", keys, keys_of_page(page("fleet-apps.d.5")))
     keys = arrays(source("src/console/config_file.c"), "root_keys", "tls_keys", "log_keys", "api_key_keys", "agent_key_keys")

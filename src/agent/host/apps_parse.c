@@ -1,299 +1,19 @@
 #include "agent/host/apps_parse.h"
-#include <limits.h>
 #include <sys/stat.h>
+#include "agent/host/apps_values.h"
 #include "fleet/ids.h"
 #include "fleet/limits.h"
 
-#define LIST_MAX       100
 #define HEALTH_TIMEOUT 10000
 #define HEALTH_SETTLE  1000
 #define HEALTH_EVERY   30000
-#define DURATION_MAX   3600000
 
 static const char *const app_keys[] = {"id", "service_name", "service_driver", "service_options",
 	"binary_path", "config_path", "config_driver", "config_options", "config_create", "configs",
 	"version_file", "version_command", "version_env", "preserve", "after_push", "health_check", "allow",
 	"config_keys", "secret_keys", "timeout", "keep_previous", "require_sha256", NULL};
 
-struct parser {
-	const struct fleet_yaml *y;
-	const struct fleet_yaml_node *node; /* the app's mapping */
-	bool as_root;
-	struct app *app;
-};
-
-static int copy_string(const struct parser *p, const struct fleet_yaml_node *mapping, const char *key,
-	char **ret, struct fleet_error *err)
-{
-	const char *text = NULL;
-	int r = fleet_yaml_get_string(p->y, mapping, key, &text, err);
-
-	if (r < 0 || !text)
-		return r;
-	if (!*text)
-		return fleet_yaml_error(p->y, fleet_yaml_get(mapping, key), err, "%s is empty", key);
-	if (strlen(text) > FLEET_PATH_LEN_MAX)
-		return fleet_yaml_error(p->y, fleet_yaml_get(mapping, key), err, "%s is longer than %d bytes",
-			key, FLEET_PATH_LEN_MAX);
-	free(*ret);
-	*ret = xstrdup(text);
-	return 0;
-}
-
-/* Absolute, and without "", "." or ".." on the way: a path that means one place, and says so. */
-static const char *path_fault(const char *path)
-{
-	size_t len = strlen(path);
-
-	if (path[0] != '/')
-		return "must be an absolute path";
-	if (len > FLEET_PATH_LEN_MAX)
-		return "is too long";
-	if (len == 1)
-		return "must not be /";
-	for (const char *part = path + 1;; part++) {
-		size_t n = strcspn(part, "/");
-
-		if ((n == 0 && part[0] == '/') || (n == 1 && part[0] == '.') ||
-			(n == 2 && strncmp(part, "..", 2) == 0))
-			return "must not have empty parts, '.' or '..'";
-		part += n;
-		if (!*part)
-			return NULL;
-	}
-}
-
-static int copy_path(const struct parser *p, const struct fleet_yaml_node *mapping, const char *key,
-	char **ret, struct fleet_error *err)
-{
-	const char *fault;
-	int r = copy_string(p, mapping, key, ret, err);
-
-	if (r < 0 || !*ret)
-		return r;
-	fault = path_fault(*ret);
-	if (fault)
-		return fleet_yaml_error(p->y, fleet_yaml_get(mapping, key), err, "%s %s", key, fault);
-	return 0;
-}
-
-/* A sequence of strings; one plain string counts as a sequence of one where lone is true. */
-static int copy_strings(const struct parser *p, const struct fleet_yaml_node *mapping, const char *key,
-	bool lone, struct app_strings *ret, struct fleet_error *err)
-{
-	const struct fleet_yaml_node *node = fleet_yaml_get(mapping, key);
-
-	if (!node)
-		return 0;
-	if (lone && node->kind == FLEET_YAML_SCALAR && node->text[0]) {
-		app_strings_add(ret, node->text);
-		return 0;
-	}
-	if (node->kind != FLEET_YAML_SEQUENCE)
-		return fleet_yaml_error(p->y, node, err, "%s must be a list", key);
-	if (node->count > LIST_MAX)
-		return fleet_yaml_error(p->y, node, err, "%s has more than %d entries", key, LIST_MAX);
-	for (size_t i = 0; i < node->count; i++) {
-		if (node->values[i]->kind != FLEET_YAML_SCALAR || !node->values[i]->text[0])
-			return fleet_yaml_error(
-				p->y, node->values[i], err, "%s must be a list of texts", key);
-		app_strings_add(ret, node->values[i]->text);
-	}
-	return 0;
-}
-
-static int copy_argv(const struct parser *p, const struct fleet_yaml_node *mapping, const char *key,
-	struct app_strings *ret, struct fleet_error *err)
-{
-	int r = copy_strings(p, mapping, key, false, ret, err);
-
-	if (r < 0 || !fleet_yaml_get(mapping, key))
-		return r;
-	if (ret->count == 0 || path_fault(ret->items[0]))
-		return fleet_yaml_error(p->y, fleet_yaml_get(mapping, key), err,
-			"%s must be a list whose first entry is a program's absolute path", key);
-	return 0;
-}
-
-static int copy_options(const struct parser *p, const struct fleet_yaml_node *mapping, const char *key,
-	struct app_options *ret, struct fleet_error *err)
-{
-	const struct fleet_yaml_node *node = NULL;
-	int r = fleet_yaml_get_mapping(p->y, mapping, key, &node, err);
-
-	if (r < 0 || !node)
-		return r;
-	if (node->count > LIST_MAX)
-		return fleet_yaml_error(p->y, node, err, "%s has more than %d entries", key, LIST_MAX);
-	for (size_t i = 0; i < node->count; i++) {
-		if (node->values[i]->kind != FLEET_YAML_SCALAR)
-			return fleet_yaml_error(p->y, node->values[i], err, "%s: option '%s' must be a text",
-				key, node->keys[i]->text);
-		app_options_add(ret, node->keys[i]->text, node->values[i]->text);
-	}
-	return 0;
-}
-
-static int copy_duration(const struct parser *p, const struct fleet_yaml_node *mapping, const char *key,
-	int64_t *ret, struct fleet_error *err)
-{
-	int64_t ms = *ret;
-	int r = fleet_yaml_get_duration_ms(p->y, mapping, key, &ms, err);
-
-	if (r < 0)
-		return r;
-	if (ms < 0 || ms > DURATION_MAX)
-		return fleet_yaml_error(
-			p->y, fleet_yaml_get(mapping, key), err, "%s must be at most an hour", key);
-	*ret = ms;
-	return 0;
-}
-
-/* Links on the way to a config file are followed once, now, and pinned: root may have put them there, an
- * app's user may not, or it could turn the host on any file. */
-static int pin_path(const struct parser *p, const struct fleet_yaml_node *where, struct app_file *file,
-	struct fleet_error *err)
-{
-	_cleanup_free_ char *prefix = xstrdup(file->path);
-
-	for (char *end = strchr(prefix + 1, '/'); prefix[1]; end = strchr(end + 1, '/')) {
-		struct stat st;
-
-		if (end)
-			*end = '\0';
-		if (lstat(prefix, &st) < 0)
-			break; /* what does not exist yet has no links */
-		if (S_ISLNK(st.st_mode) && st.st_uid != 0 && (p->as_root || st.st_uid != geteuid()))
-			return fleet_yaml_error(p->y, where, err,
-				"%s is a link that uid %u owns; only a link of root's is followed", prefix,
-				(unsigned)st.st_uid);
-		if (!end)
-			break;
-		*end = '/';
-	}
-	file->real_path = realpath(file->path, NULL);
-	if (!file->real_path) { /* not there yet: its directory may be */
-		char *slash = strrchr(file->path, '/');
-		_cleanup_free_ char *dir = xstrndup(file->path, (size_t)(slash - file->path)), *real = NULL;
-
-		real = realpath(*dir ? dir : "/", NULL);
-		file->real_path = real ? xasprintf("%s%s", str_equal(real, "/") ? "" : real, slash)
-				       : xstrdup(file->path);
-	}
-	return 0;
-}
-
-static int add_file(struct parser *p, const struct fleet_yaml_node *where, struct app_file *takes_file,
-	struct fleet_error *err)
-{
-	struct app *app = p->app;
-	struct app_file *file;
-
-	app->files = xreallocarray(app->files, app->file_count + 1, sizeof(*app->files));
-	file = &app->files[app->file_count++];
-	*file = *takes_file;
-	if (!fleet_id_is_valid(file->name))
-		return fleet_yaml_error(
-			p->y, where, err, "name '%s' must be letters, digits, '.', '_' or '-'", file->name);
-	for (size_t i = 0; i + 1 < app->file_count; i++) {
-		if (strcmp(app->files[i].name, file->name) == 0)
-			return fleet_yaml_error(p->y, where, err, "two configs are named '%s'", file->name);
-	}
-	if (!file->driver) {
-		const char *driver = app_infer_driver(file->path);
-
-		if (!driver)
-			return fleet_yaml_error(p->y, where, err,
-				"cannot tell from the name %s how to read it; name a driver", file->path);
-		file->driver = xstrdup(driver);
-	}
-	if (!fleet_id_is_valid(file->driver))
-		return fleet_yaml_error(p->y, where, err, "'%s' is no driver's name", file->driver);
-	return pin_path(p, where, file, err);
-}
-
-static int parse_main_file(struct parser *p, struct fleet_error *err)
-{
-	struct app_file file = {0};
-	int r;
-
-	r = copy_path(p, p->node, "config_path", &file.path, err);
-	if (r >= 0)
-		r = copy_string(p, p->node, "config_driver", &file.driver, err);
-	if (r >= 0)
-		r = copy_options(p, p->node, "config_options", &file.options, err);
-	if (r >= 0)
-		r = fleet_yaml_get_bool(p->y, p->node, "config_create", &file.create, err);
-	if (r >= 0 && !file.path) {
-		static const char *const dependent[] = {"config_driver", "config_options", "config_create"};
-
-		for (size_t i = 0; r >= 0 && i < FLEET_ARRAY_LEN(dependent); i++) {
-			if (fleet_yaml_get(p->node, dependent[i]))
-				r = fleet_yaml_error(p->y, fleet_yaml_get(p->node, dependent[i]), err,
-					"%s without config_path", dependent[i]);
-		}
-	}
-	if (r < 0 || !file.path) {
-		struct app *app = p->app; /* the app's end frees what was read of it */
-
-		app->files = xreallocarray(app->files, app->file_count + 1, sizeof(*app->files));
-		app->files[app->file_count++] = file;
-		if (r >= 0)
-			app->file_count--;
-		return r;
-	}
-	file.name = xstrdup("main");
-	return add_file(p, fleet_yaml_get(p->node, "config_path"), &file, err);
-}
-
-static int parse_files(struct parser *p, struct fleet_error *err)
-{
-	static const char *const file_keys[] = {"name", "path", "driver", "options", "create", NULL};
-	const struct fleet_yaml_node *list = NULL;
-	int r;
-
-	r = parse_main_file(p, err);
-	if (r < 0)
-		return r;
-	r = fleet_yaml_get_sequence(p->y, p->node, "configs", &list, err);
-	if (r < 0 || !list)
-		return r;
-	if (list->count > LIST_MAX)
-		return fleet_yaml_error(p->y, list, err, "configs has more than %d entries", LIST_MAX);
-	for (size_t i = 0; i < list->count; i++) {
-		const struct fleet_yaml_node *node = list->values[i];
-		struct app_file file = {0};
-
-		if (node->kind != FLEET_YAML_MAPPING)
-			return fleet_yaml_error(
-				p->y, node, err, "each of configs must be a mapping with name and path");
-		r = fleet_yaml_check_keys(p->y, node, file_keys, err);
-		if (r >= 0)
-			r = copy_string(p, node, "name", &file.name, err);
-		if (r >= 0)
-			r = copy_path(p, node, "path", &file.path, err);
-		if (r >= 0)
-			r = copy_string(p, node, "driver", &file.driver, err);
-		if (r >= 0)
-			r = copy_options(p, node, "options", &file.options, err);
-		if (r >= 0)
-			r = fleet_yaml_get_bool(p->y, node, "create", &file.create, err);
-		if (r >= 0 && (!file.name || !file.path))
-			r = fleet_yaml_error(p->y, node, err, "each of configs needs a name and a path");
-		if (r >= 0) {
-			r = add_file(p, node, &file, err);
-		} else {
-			p->app->files =
-				xreallocarray(p->app->files, p->app->file_count + 1, sizeof(*p->app->files));
-			p->app->files[p->app->file_count++] = file; /* freed with the app */
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int parse_version(struct parser *p, struct fleet_error *err)
+static int parse_version(struct app_parser *p, struct fleet_error *err)
 {
 	static const struct {
 		const char *key;
@@ -315,11 +35,11 @@ static int parse_version(struct parser *p, struct fleet_error *err)
 		first = kinds[i].key;
 		app->version_kind = kinds[i].kind;
 		if (kinds[i].kind == APP_VERSION_FILE)
-			r = copy_path(p, p->node, first, &app->version_source, err);
+			r = app_copy_path(p, p->node, first, &app->version_source, err);
 		else if (kinds[i].kind == APP_VERSION_COMMAND)
-			r = copy_argv(p, p->node, first, &app->version_argv, err);
+			r = app_copy_argv(p, p->node, first, &app->version_argv, err);
 		else
-			r = copy_string(p, p->node, first, &app->version_source, err);
+			r = app_copy_string(p, p->node, first, &app->version_source, err);
 		if (r < 0)
 			return r;
 		if (kinds[i].kind == APP_VERSION_ENV) {
@@ -335,7 +55,7 @@ static int parse_version(struct parser *p, struct fleet_error *err)
 	return 0;
 }
 
-static int parse_health(struct parser *p, struct fleet_error *err)
+static int parse_health(struct app_parser *p, struct fleet_error *err)
 {
 	static const char *const health_keys[] = {
 		"url", "tcp", "command", "timeout", "settle", "every", NULL};
@@ -356,26 +76,26 @@ static int parse_health(struct parser *p, struct fleet_error *err)
 			p->y, node, err, "health_check has more than one of url, tcp and command");
 	if (fleet_yaml_get(node, "url")) {
 		health->kind = APP_HEALTH_URL;
-		r = copy_string(p, node, "url", &health->target, err);
+		r = app_copy_string(p, node, "url", &health->target, err);
 		if (r >= 0 && (!health->target || (!str_starts(health->target, "http://") &&
 							  !str_starts(health->target, "https://"))))
 			r = fleet_yaml_error(p->y, fleet_yaml_get(node, "url"), err,
 				"url must begin with http:// or https://");
 	} else if (fleet_yaml_get(node, "tcp")) {
 		health->kind = APP_HEALTH_TCP;
-		r = copy_string(p, node, "tcp", &health->target, err);
+		r = app_copy_string(p, node, "tcp", &health->target, err);
 		if (r >= 0 && (!health->target || !strchr(health->target, ':')))
 			r = fleet_yaml_error(p->y, fleet_yaml_get(node, "tcp"), err, "tcp must be HOST:PORT");
 	} else if (fleet_yaml_get(node, "command")) {
 		health->kind = APP_HEALTH_COMMAND;
-		r = copy_argv(p, node, "command", &health->argv, err);
+		r = app_copy_argv(p, node, "command", &health->argv, err);
 	}
 	if (r >= 0)
-		r = copy_duration(p, node, "timeout", &health->timeout_ms, err);
+		r = app_copy_duration(p, node, "timeout", &health->timeout_ms, err);
 	if (r >= 0)
-		r = copy_duration(p, node, "settle", &health->settle_ms, err);
+		r = app_copy_duration(p, node, "settle", &health->settle_ms, err);
 	if (r >= 0)
-		r = copy_duration(p, node, "every", &health->every_ms, err);
+		r = app_copy_duration(p, node, "every", &health->every_ms, err);
 	if (r >= 0 && health->every_ms < 1000)
 		r = fleet_yaml_error(p->y, fleet_yaml_get(node, "every"), err, "every must be at least 1 s");
 	if (r >= 0 && health->kind != APP_HEALTH_NONE && health->timeout_ms < 100)
@@ -384,7 +104,7 @@ static int parse_health(struct parser *p, struct fleet_error *err)
 	return r;
 }
 
-static int parse_allow(struct parser *p, struct fleet_error *err)
+static int parse_allow(struct app_parser *p, struct fleet_error *err)
 {
 	const struct fleet_yaml_node *list = NULL;
 	int r = fleet_yaml_get_sequence(p->y, p->node, "allow", &list, err);
@@ -407,7 +127,7 @@ static int parse_allow(struct parser *p, struct fleet_error *err)
 	return 0;
 }
 
-static int parse_keys(struct parser *p, struct fleet_error *err)
+static int parse_keys(struct app_parser *p, struct fleet_error *err)
 {
 	static const char *const keys[] = {"allow", "deny", NULL};
 	const struct fleet_yaml_node *node = NULL;
@@ -416,15 +136,15 @@ static int parse_keys(struct parser *p, struct fleet_error *err)
 	if (r >= 0 && node)
 		r = fleet_yaml_check_keys(p->y, node, keys, err);
 	if (r >= 0 && node)
-		r = copy_strings(p, node, "allow", true, &p->app->keys_allow, err);
+		r = app_copy_strings(p, node, "allow", true, &p->app->keys_allow, err);
 	if (r >= 0 && node)
-		r = copy_strings(p, node, "deny", true, &p->app->keys_deny, err);
+		r = app_copy_strings(p, node, "deny", true, &p->app->keys_deny, err);
 	if (r >= 0)
-		r = copy_strings(p, p->node, "secret_keys", true, &p->app->secret_keys, err);
+		r = app_copy_strings(p, p->node, "secret_keys", true, &p->app->secret_keys, err);
 	return r;
 }
 
-static int parse_after_push(struct parser *p, struct fleet_error *err)
+static int parse_after_push(struct app_parser *p, struct fleet_error *err)
 {
 	const char *text = NULL;
 	int r = fleet_yaml_get_string(p->y, p->node, "after_push", &text, err);
@@ -441,12 +161,12 @@ static int parse_after_push(struct parser *p, struct fleet_error *err)
 	return 0;
 }
 
-static int parse_identity(struct parser *p, struct fleet_error *err)
+static int parse_identity(struct app_parser *p, struct fleet_error *err)
 {
 	struct app *app = p->app;
 	int r;
 
-	r = copy_string(p, p->node, "id", &app->id, err);
+	r = app_copy_string(p, p->node, "id", &app->id, err);
 	if (r < 0)
 		return r;
 	if (!app->id)
@@ -456,7 +176,7 @@ static int parse_identity(struct parser *p, struct fleet_error *err)
 			"id must be letters, digits, '.', '_' or '-', beginning with a letter or digit, at "
 			"most %d",
 			FLEET_ID_MAX);
-	r = copy_string(p, p->node, "service_driver", &app->service_driver, err);
+	r = app_copy_string(p, p->node, "service_driver", &app->service_driver, err);
 	if (r < 0)
 		return r;
 	if (!app->service_driver)
@@ -464,7 +184,7 @@ static int parse_identity(struct parser *p, struct fleet_error *err)
 	if (!fleet_id_is_valid(app->service_driver))
 		return fleet_yaml_error(p->y, fleet_yaml_get(p->node, "service_driver"), err,
 			"'%s' is no driver's name", app->service_driver);
-	r = copy_string(p, p->node, "service_name", &app->service_name, err);
+	r = app_copy_string(p, p->node, "service_name", &app->service_name, err);
 	if (r < 0)
 		return r;
 	if (!app->service_name && strcmp(app->service_driver, "systemd-unit") == 0)
@@ -481,11 +201,12 @@ static int parse_identity(struct parser *p, struct fleet_error *err)
 		app->service_name = whole;
 	}
 	app_options_add(&app->service_options, "service_name", app->service_name);
-	return copy_options(p, p->node, "service_options", &app->service_options, err);
+	return app_copy_options(p, p->node, "service_options", &app->service_options, err);
 }
 
 /* An update replaces the tree by renames, which do not cross mounts. */
-static int check_no_mount(const struct parser *p, const char *key, const char *path, struct fleet_error *err)
+static int check_no_mount(
+	const struct app_parser *p, const char *key, const char *path, struct fleet_error *err)
 {
 	_cleanup_free_ char *parent = xasprintf("%s/..", path);
 	struct stat st, up;
@@ -496,13 +217,13 @@ static int check_no_mount(const struct parser *p, const char *key, const char *p
 		"%s is a mount point, so it cannot be replaced whole", path);
 }
 
-static int parse_tree(struct parser *p, struct fleet_error *err)
+static int parse_tree(struct app_parser *p, struct fleet_error *err)
 {
 	struct app *app = p->app;
 	const struct fleet_yaml_node *node = fleet_yaml_get(p->node, "binary_path");
 	int r;
 
-	r = copy_string(p, p->node, "binary_path", &app->binary_path, err);
+	r = app_copy_string(p, p->node, "binary_path", &app->binary_path, err);
 	if (r < 0)
 		return r;
 	if (app->binary_path) {
@@ -511,14 +232,14 @@ static int parse_tree(struct parser *p, struct fleet_error *err)
 
 		while (len > 1 && app->binary_path[len - 1] == '/')
 			app->binary_path[--len] = '\0';
-		fault = path_fault(app->binary_path);
+		fault = app_path_fault(app->binary_path);
 		if (fault)
 			return fleet_yaml_error(p->y, node, err, "binary_path %s", fault);
 		r = check_no_mount(p, "binary_path", app->binary_path, err);
 		if (r < 0)
 			return r;
 	}
-	r = copy_strings(p, p->node, "preserve", true, &app->preserve, err);
+	r = app_copy_strings(p, p->node, "preserve", true, &app->preserve, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < app->preserve.count; i++) {
@@ -532,7 +253,7 @@ static int parse_tree(struct parser *p, struct fleet_error *err)
 			return fleet_yaml_error(p->y, fleet_yaml_get(p->node, "preserve"), err,
 				"preserve without binary_path");
 		path = xasprintf("%s/%s", app->binary_path, name);
-		if (name[0] == '/' || path_fault(path))
+		if (name[0] == '/' || app_path_fault(path))
 			return fleet_yaml_error(p->y, fleet_yaml_get(p->node, "preserve"), err,
 				"preserve: '%s' must be a path inside binary_path", name);
 		r = check_no_mount(p, "preserve", path, err);
@@ -545,10 +266,10 @@ static int parse_tree(struct parser *p, struct fleet_error *err)
 int app_parse(const struct fleet_yaml *y, const struct fleet_yaml_node *node, bool as_root, struct app **ret,
 	struct fleet_error *err)
 {
-	static int (*const parts[])(struct parser *, struct fleet_error *) = {parse_identity, parse_tree,
-		parse_files, parse_version, parse_health, parse_allow, parse_keys, parse_after_push};
+	static int (*const parts[])(struct app_parser *, struct fleet_error *) = {parse_identity, parse_tree,
+		app_parse_files, parse_version, parse_health, parse_allow, parse_keys, parse_after_push};
 	_cleanup_(app_freep) struct app *app = xcalloc(1, sizeof(*app));
-	struct parser p = {.y = y, .node = node, .as_root = as_root, .app = app};
+	struct app_parser p = {.y = y, .node = node, .as_root = as_root, .app = app};
 	int r;
 
 	app->allow = APP_ALLOW_ALL;
@@ -562,7 +283,7 @@ int app_parse(const struct fleet_yaml *y, const struct fleet_yaml_node *node, bo
 	for (size_t i = 0; r >= 0 && i < FLEET_ARRAY_LEN(parts); i++)
 		r = parts[i](&p, err);
 	if (r >= 0)
-		r = copy_duration(&p, node, "timeout", &app->timeout_ms, err);
+		r = app_copy_duration(&p, node, "timeout", &app->timeout_ms, err);
 	if (r >= 0 && fleet_yaml_get(node, "timeout") && app->timeout_ms < 1000)
 		r = fleet_yaml_error(y, fleet_yaml_get(node, "timeout"), err, "timeout must be at least 1 s");
 	if (r >= 0)
