@@ -159,6 +159,12 @@ static inline const char *world_text(const struct world *w, const char *key)
 	return fleet_json_string(w->json, key);
 }
 
+/* Of the answer's list; 9999 where it is none. */
+static inline size_t world_count(const struct world *w)
+{
+	return json_object_is_type(w->json, json_type_array) ? json_object_array_length(w->json) : 9999;
+}
+
 /* Does GET path, again and again, until `key` of the answer (or of its first element) is value. */
 static inline bool world_becomes(struct world *w, const char *path, const char *key, const char *value)
 {
@@ -175,6 +181,63 @@ static inline bool world_becomes(struct world *w, const char *path, const char *
 			return true;
 	} while (fleet_clock_monotonic_ms() < deadline);
 	return false;
+}
+
+/* --- listeners of events ------------------------------------------------------------------------------- */
+
+struct world_stream {
+	struct world *w;
+	struct evhttp_connection *conn; /* the listener's to free */
+	char text[65536];
+	size_t len;
+	const char *wanted;
+	bool ended;
+};
+
+static inline void stream_on_chunk(struct evhttp_request *req, void *arg)
+{
+	struct world_stream *s = arg;
+	struct evbuffer *body = evhttp_request_get_input_buffer(req);
+	size_t len = evbuffer_get_length(body);
+
+	CU_ASSERT_FATAL(s->len + len < sizeof(s->text));
+	(void)evbuffer_remove(body, s->text + s->len, len);
+	s->len += len;
+	s->text[s->len] = '\0';
+}
+
+static inline void stream_on_end(struct evhttp_request *req, void *arg)
+{
+	(void)req;
+	((struct world_stream *)arg)->ended = true;
+}
+
+static inline bool stream_has_wanted(void *arg)
+{
+	const struct world_stream *s = arg;
+
+	return strstr(s->text, s->wanted) != NULL;
+}
+
+/* header: NULL none. */
+static inline void stream_open(struct world_stream *s, struct world *w, const char *header, const char *value)
+{
+	struct evhttp_request *req = evhttp_request_new(stream_on_end, s);
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+
+	*s = (struct world_stream){.w = w};
+	s->conn = evhttp_connection_base_new(w->f.base, NULL, "127.0.0.1", console_port(w->console));
+	evhttp_request_set_chunked_cb(req, stream_on_chunk);
+	(void)evhttp_add_header(headers, "Host", "localhost");
+	if (header)
+		(void)evhttp_add_header(headers, header, value);
+	CU_ASSERT_EQUAL(evhttp_make_request(s->conn, req, EVHTTP_REQ_GET, "/api/events"), 0);
+}
+
+static inline bool stream_hears(struct world_stream *s, const char *wanted)
+{
+	s->wanted = wanted;
+	return fixture_wait(&s->w->f, stream_has_wanted, s);
 }
 
 /* --- agents ------------------------------------------------------------------------------------------ */
