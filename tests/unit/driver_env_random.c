@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "driver_dice.h"
 #include "driver_oracle.h"
 #include "driver_try.h"
 #include "unit.h"
@@ -35,17 +36,9 @@ struct maker {
 	bool mixed, export;
 };
 
-static uint32_t dice(struct maker *m, uint32_t sides)
-{
-	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(m->seed >> 33) % sides;
-}
-
-#define PICK(m, list) ((list)[dice(m, FLEET_ARRAY_LEN(list))])
-
 static void make_newline(struct maker *m)
 {
-	fleet_buffer_add_string(&m->out, m->mixed && dice(m, 2) ? "\n" : m->newline);
+	fleet_buffer_add_string(&m->out, m->mixed && DICE(m, 2) ? "\n" : m->newline);
 }
 
 /* Spellings that all read alike, and those about which the readers quarrel. */
@@ -61,16 +54,16 @@ static void make_assignment(struct maker *m)
 	static const char *const behind[] = {
 		"  ", "\t", " # c", " # it's", "; :", "; export K1", " K2=7", " ;"};
 
-	if (dice(m, 6) == 0)
-		fleet_buffer_add_string(&m->out, dice(m, 2) ? "  " : "\t");
-	if (dice(m, 8) == 0 ? !m->export : m->export)
+	if (DICE(m, 6) == 0)
+		fleet_buffer_add_string(&m->out, DICE(m, 2) ? "  " : "\t");
+	if (DICE(m, 8) == 0 ? !m->export : m->export)
 		fleet_buffer_add_string(&m->out, "export ");
-	fleet_buffer_printf(&m->out, "K%u%s", dice(m, 7), dice(m, 20) ? "=" : dice(m, 2) ? " = " : "= ");
-	if (dice(m, 5))
+	fleet_buffer_printf(&m->out, "K%u%s", DICE(m, 7), DICE(m, 20) ? "=" : DICE(m, 2) ? " = " : "= ");
+	if (DICE(m, 5))
 		fleet_buffer_add_string(&m->out, PICK(m, plain));
 	else
 		fleet_buffer_add_string(&m->out, PICK(m, odd));
-	if (dice(m, 8) == 0)
+	if (DICE(m, 8) == 0)
 		fleet_buffer_add_string(&m->out, PICK(m, behind));
 	make_newline(m);
 }
@@ -81,13 +74,13 @@ static void make_line(struct maker *m)
 		"; note", ":", "[ ! -f /nonexistent/x ] || . /nonexistent/x", "export K1", "umask 022",
 		"K-x=1", "nothing here", "[ -n \"$ZZ\" ] && K6=z", "# EVIL=x \\", "K.x='1 2'"};
 
-	if (dice(m, 3)) {
+	if (DICE(m, 3)) {
 		make_assignment(m);
 		return;
 	}
-	if (dice(m, 3) == 0)
-		fleet_buffer_printf(&m->out, "%sK%u=%s", dice(m, 2) ? "#" : "# ", dice(m, 8),
-			dice(m, 2) ? "x" : "\"y z\"");
+	if (DICE(m, 3) == 0)
+		fleet_buffer_printf(&m->out, "%sK%u=%s", DICE(m, 2) ? "#" : "# ", DICE(m, 8),
+			DICE(m, 2) ? "x" : "\"y z\"");
 	else
 		fleet_buffer_add_string(&m->out, PICK(m, other));
 	make_newline(m);
@@ -99,13 +92,13 @@ static void make_document(struct maker *m)
 
 	m->out.len = 0;
 	m->newline = PICK(m, endings);
-	m->mixed = dice(m, 8) == 0;
-	m->export = dice(m, 3) == 0;
-	if (dice(m, 12) == 0)
+	m->mixed = DICE(m, 8) == 0;
+	m->export = DICE(m, 3) == 0;
+	if (DICE(m, 12) == 0)
 		fleet_buffer_add_string(&m->out, "\xef\xbb\xbf");
-	for (unsigned n = dice(m, 9); n > 0; n--)
+	for (unsigned n = DICE(m, 9); n > 0; n--)
 		make_line(m);
-	if (dice(m, 5) == 0 && m->out.len > 0 && m->out.data[m->out.len - 1] == '\n') {
+	if (DICE(m, 5) == 0 && m->out.len > 0 && m->out.data[m->out.len - 1] == '\n') {
 		m->out.len--;
 		if (m->out.len > 0 && m->out.data[m->out.len - 1] == '\r')
 			m->out.len--;
@@ -125,12 +118,12 @@ static void make_value(struct maker *m, struct fleet_buffer *ret)
 	static const char pieces[] = "'\"\\$`\n\r\t #;=&|()<>*~!{}aEVIL=1\x01";
 
 	ret->len = 0;
-	if (dice(m, 2)) {
+	if (DICE(m, 2)) {
 		fleet_buffer_add_string(ret, PICK(m, values));
 		return;
 	}
-	for (unsigned n = dice(m, 12); n > 0; n--)
-		fleet_buffer_add(ret, &pieces[dice(m, sizeof(pieces) - 1)], 1);
+	for (unsigned n = DICE(m, 12); n > 0; n--)
+		fleet_buffer_add(ret, &pieces[DICE(m, sizeof(pieces) - 1)], 1);
 }
 
 struct tally {
@@ -167,10 +160,10 @@ static bool try_one(struct maker *m, struct oracle *oracle, struct tally *tally,
 	int r;
 
 	make_document(m);
-	for (unsigned n = damage ? 1 + dice(m, 3) : 0; n > 0 && m->out.len > 0; n--)
-		m->out.data[dice(m, (uint32_t)m->out.len)] = "\"'=#;\\\n\r $`&~\tK1"[dice(m, 16)];
-	(void)snprintf(key, sizeof(key), "K%u", dice(m, 8));
-	if (dice(m, 4)) {
+	for (unsigned n = damage ? 1 + DICE(m, 3) : 0; n > 0 && m->out.len > 0; n--)
+		m->out.data[DICE(m, (uint32_t)m->out.len)] = "\"'=#;\\\n\r $`&~\tK1"[DICE(m, 16)];
+	(void)snprintf(key, sizeof(key), "K%u", DICE(m, 8));
+	if (DICE(m, 4)) {
 		make_value(m, &value);
 		edit.kind = FLEET_EDIT_SET;
 		edit.type = FLEET_TYPE_STRING;

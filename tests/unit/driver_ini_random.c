@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "driver_dice.h"
 #include "driver_oracle.h"
 #include "driver_try.h"
 #include "fleet/limits.h"
@@ -46,17 +47,9 @@ struct maker {
 	bool mixed, bare;
 };
 
-static uint32_t dice(struct maker *m, uint32_t sides)
-{
-	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(m->seed >> 33) % sides;
-}
-
-#define PICK(m, list) ((list)[dice(m, FLEET_ARRAY_LEN(list))])
-
 static void make_newline(struct maker *m)
 {
-	fleet_buffer_add_string(&m->out, m->mixed && dice(m, 2) ? "\n" : m->newline);
+	fleet_buffer_add_string(&m->out, m->mixed && DICE(m, 2) ? "\n" : m->newline);
 }
 
 static void make_key(struct maker *m)
@@ -66,24 +59,24 @@ static void make_key(struct maker *m)
 		"\"", "a \"b\" c", "\xc3\xa9", "[x]", "it's"};
 	static const char *const behind[] = {" ; c", " # d = 1", "\t;", "  ", " # it's x"};
 
-	fleet_buffer_printf(&m->out, "%sk%u", m->indent, dice(m, 7));
-	if (m->bare && dice(m, 8) == 0) {
+	fleet_buffer_printf(&m->out, "%sk%u", m->indent, DICE(m, 7));
+	if (m->bare && DICE(m, 8) == 0) {
 		make_newline(m);
 		return;
 	}
 	fleet_buffer_add_string(&m->out, PICK(m, assigns));
 	fleet_buffer_add_string(&m->out, PICK(m, values));
-	if (dice(m, 5) == 0)
+	if (DICE(m, 5) == 0)
 		fleet_buffer_add_string(&m->out, PICK(m, behind));
 	make_newline(m);
 	if (m->bare) /* configparser cannot have both */
 		return;
-	for (unsigned n = dice(m, 12) == 0 ? 1 + dice(m, 3) : 0; n > 0; n--) {
+	for (unsigned n = DICE(m, 12) == 0 ? 1 + DICE(m, 3) : 0; n > 0; n--) {
 		static const char *const more[] = {"more", "k1 = 2", "[s0]", "a ; c", "x:y", "\"z\""};
 
-		if (dice(m, 4) == 0)
+		if (DICE(m, 4) == 0)
 			make_newline(m);
-		if (dice(m, 6) == 0) {
+		if (DICE(m, 6) == 0) {
 			fleet_buffer_add_string(&m->out, "# between");
 			make_newline(m);
 		}
@@ -97,20 +90,20 @@ static void make_document(struct maker *m)
 	static const char *const comments[] = {
 		"# k3 = 7", "; k4=\"8\"", "#k5", ";", "# some words", "  ; k6 : 9"};
 	static const char *const indents[] = {"", "", "", "  ", "\t"};
-	unsigned n = dice(m, 14);
+	unsigned n = DICE(m, 14);
 	size_t start;
 
 	fleet_buffer_truncate(&m->out, 0);
-	fleet_buffer_add_string(&m->out, dice(m, 12) ? "" : "\xef\xbb\xbf");
-	m->newline = dice(m, 3) ? "\n" : "\r\n";
-	m->mixed = dice(m, 8) == 0;
+	fleet_buffer_add_string(&m->out, DICE(m, 12) ? "" : "\xef\xbb\xbf");
+	m->newline = DICE(m, 3) ? "\n" : "\r\n";
+	m->mixed = DICE(m, 8) == 0;
 	m->indent = PICK(m, indents);
-	m->bare = dice(m, 3) == 0;
+	m->bare = DICE(m, 3) == 0;
 	start = m->out.len;
 	while (n-- > 0) {
-		switch (dice(m, 8)) {
+		switch (DICE(m, 8)) {
 		case 0:
-			fleet_buffer_printf(&m->out, "[s%u]%s", dice(m, 4), dice(m, 4) ? "" : " ; note");
+			fleet_buffer_printf(&m->out, "[s%u]%s", DICE(m, 4), DICE(m, 4) ? "" : " ; note");
 			make_newline(m);
 			break;
 		case 1:
@@ -124,7 +117,7 @@ static void make_document(struct maker *m)
 			make_key(m);
 		}
 	}
-	if (m->out.len > start && dice(m, 4) == 0) {
+	if (m->out.len > start && DICE(m, 4) == 0) {
 		m->out.len--;
 		if (m->out.len > start && m->out.data[m->out.len - 1] == '\r')
 			m->out.len--;
@@ -201,7 +194,7 @@ static bool try_one(struct maker *m, struct oracle *oracle, struct tally *tally)
 	struct fleet_buffer new = FLEET_BUFFER_INIT;
 	struct fleet_driver_error err;
 	char section[16] = "", key[16], path[64];
-	const char *value = dice(m, 4) ? PICK(m, values) : NULL, *p = path;
+	const char *value = DICE(m, 4) ? PICK(m, values) : NULL, *p = path;
 	struct fleet_edit edit;
 	bool good;
 	int r;
@@ -212,9 +205,9 @@ static bool try_one(struct maker *m, struct oracle *oracle, struct tally *tally)
 		printf("# cannot read: %u:%u %s\n%s\n", err.line, err.column, err.message, m->out.data);
 		return false;
 	}
-	if (dice(m, 4))
-		(void)snprintf(section, sizeof(section), "s%u", dice(m, 5));
-	(void)snprintf(key, sizeof(key), "k%u", dice(m, 8));
+	if (DICE(m, 4))
+		(void)snprintf(section, sizeof(section), "s%u", DICE(m, 5));
+	(void)snprintf(key, sizeof(key), "k%u", DICE(m, 8));
 	(void)snprintf(path, sizeof(path), "%s%s%s", section, *section ? "." : "", key);
 	edit = try_edit_of(p);
 	if (value) {
@@ -282,16 +275,16 @@ static void test_damaged_documents(void)
 	unsigned taken = 0, edited = 0;
 
 	for (unsigned i = 0; i < 20000; i++) {
-		struct fleet_edit *edit = &edits[dice(&m, FLEET_ARRAY_LEN(edits))];
+		struct fleet_edit *edit = &edits[DICE(&m, FLEET_ARRAY_LEN(edits))];
 		struct fleet_buffer out = FLEET_BUFFER_INIT;
 		struct fleet_driver_error err;
 		int checked, r;
 
 		try_options(&flavours[i % FLEET_ARRAY_LEN(flavours)], 1);
 		make_document(&m);
-		for (unsigned n = dice(&m, 3); n > 0 && m.out.len > 0; n--)
-			m.out.data[dice(&m, (uint32_t)m.out.len)] =
-				dice(&m, 2) ? (char)dice(&m, 256) : "\"'[]=:;#\\\n\r "[dice(&m, 12)];
+		for (unsigned n = DICE(&m, 3); n > 0 && m.out.len > 0; n--)
+			m.out.data[DICE(&m, (uint32_t)m.out.len)] =
+				DICE(&m, 2) ? (char)DICE(&m, 256) : "\"'[]=:;#\\\n\r "[DICE(&m, 12)];
 		checked = try_check(m.out.data, m.out.len, &err);
 		CU_ASSERT_EQUAL(try_read(m.out.data, m.out.len, NULL, &err), checked);
 		r = try_edit(m.out.data, m.out.len, edit, 1, &out, &err);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "../../plugins/path.h"
+#include "driver_dice.h"
 #include "driver_oracle.h"
 #include "driver_try.h"
 #include "unit.h"
@@ -20,14 +21,6 @@ struct maker {
 	unsigned left; /* of values, so that no document is endless */
 };
 
-static uint32_t dice(struct maker *m, uint32_t sides)
-{
-	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(m->seed >> 33) % sides;
-}
-
-#define PICK(m, list) ((list)[dice(m, FLEET_ARRAY_LEN(list))])
-
 static void add(struct maker *m, const char *s)
 {
 	fleet_buffer_add_string(&m->out, s);
@@ -39,11 +32,11 @@ static void make_gap(struct maker *m)
 	static const char *const comments[] = {"// a \" { comment\n", "/* , ] */", "//\r\n", "/**/",
 		"/* \"k0\": 1,\n */", "// \"k1\": 7,\n", "\n// \"k2\": 8\n", "/* // */"};
 
-	if (m->spaces || dice(m, 6) == 0)
+	if (m->spaces || DICE(m, 6) == 0)
 		add(m, PICK(m, blanks));
-	if (m->comments && dice(m, 7) == 0)
+	if (m->comments && DICE(m, 7) == 0)
 		add(m, PICK(m, comments));
-	if (m->spaces && dice(m, 4) == 0)
+	if (m->spaces && DICE(m, 4) == 0)
 		add(m, PICK(m, blanks));
 }
 
@@ -53,10 +46,10 @@ static void make_name(struct maker *m, unsigned n)
 		"\"q\\\"\\\\\"", "\"caf\\u00e9\"", "\"caf\xc3\xa9\"", "\"\\ud83d\\ude00\"", "\"//\"",
 		"\"\\/\\b\""};
 
-	if (dice(m, 6) == 0)
+	if (DICE(m, 6) == 0)
 		add(m, PICK(m, odd));
 	else
-		fleet_buffer_printf(&m->out, "\"k%u\"", m->twins ? dice(m, 4) : n);
+		fleet_buffer_printf(&m->out, "\"k%u\"", m->twins ? DICE(m, 4) : n);
 }
 
 static void make_scalar(struct maker *m)
@@ -71,10 +64,10 @@ static void make_scalar(struct maker *m)
 
 static void make_value(struct maker *m, unsigned depth, unsigned nest)
 {
-	bool object = dice(m, 3) != 0;
-	unsigned n = nest > 0 ? 1 : dice(m, 5);
+	bool object = DICE(m, 3) != 0;
+	unsigned n = nest > 0 ? 1 : DICE(m, 5);
 
-	if (m->left == 0 || (depth > 0 && nest == 0 && (n == 0 || dice(m, 2)))) {
+	if (m->left == 0 || (depth > 0 && nest == 0 && (n == 0 || DICE(m, 2)))) {
 		make_scalar(m);
 		return;
 	}
@@ -100,16 +93,16 @@ static void make_value(struct maker *m, unsigned depth, unsigned nest)
 static void make_document(struct maker *m)
 {
 	fleet_buffer_truncate(&m->out, 0);
-	m->comments = dice(m, 2);
-	m->trailing = dice(m, 3) == 0;
-	m->spaces = dice(m, 3) != 0;
-	m->twins = dice(m, 3) == 0;
+	m->comments = DICE(m, 2);
+	m->trailing = DICE(m, 3) == 0;
+	m->spaces = DICE(m, 3) != 0;
+	m->twins = DICE(m, 3) == 0;
 	m->left = 40;
-	if (dice(m, 8) == 0)
+	if (DICE(m, 8) == 0)
 		add(m, "\xef\xbb\xbf");
 	make_gap(m);
-	if (dice(m, 40))
-		make_value(m, 0, dice(m, 20) ? 0 : 5 + dice(m, 30));
+	if (DICE(m, 40))
+		make_value(m, 0, DICE(m, 20) ? 0 : 5 + DICE(m, 30));
 	make_gap(m);
 	fleet_buffer_add(&m->out, "", 0);
 }
@@ -119,17 +112,17 @@ static void make_path(struct maker *m, const struct settings *now, char *path, s
 {
 	static const char *const more[] = {".k1", ".k2", ".new", ".new.deeper", "[+]", "[+].new", ".new[+]",
 		"[0]", ".caf\xc3\xa9", ".\\e"};
-	const char *base = now->count ? now->items[dice(m, (uint32_t)now->count)].path : "";
+	const char *base = now->count ? now->items[DICE(m, (uint32_t)now->count)].path : "";
 
 	(void)snprintf(path, size, "%s", base);
-	for (uint32_t up = dice(m, 3); up > 0; up--) {
+	for (uint32_t up = DICE(m, 3); up > 0; up--) {
 		size_t at = strlen(path);
 
 		while (at > 0 && !(strchr(".[", path[at - 1]) && (at < 2 || path[at - 2] != '\\')))
 			at--;
 		path[at > 0 ? at - 1 : 0] = '\0';
 	}
-	if (dice(m, 2) && strlen(path) + 16 < size) {
+	if (DICE(m, 2) && strlen(path) + 16 < size) {
 		const char *tail = PICK(m, more);
 
 		memcpy(path + strlen(path), tail + (!*path && *tail == '.'),
@@ -150,10 +143,10 @@ static struct fleet_edit make_edit(struct maker *m, const char *path)
 		{"{}", FLEET_TYPE_OBJECT}, {"[]", FLEET_TYPE_ARRAY},
 		{"{\"p\": {\"q\": [1, {\"r\": 2.0}]}, \"\": \"\"}", FLEET_TYPE_OBJECT},
 		{"[[], {\"a\": []}, \"\\u00e9\"]", FLEET_TYPE_ARRAY}};
-	uint32_t value = dice(m, FLEET_ARRAY_LEN(values));
+	uint32_t value = DICE(m, FLEET_ARRAY_LEN(values));
 	struct fleet_edit edit = {.path = {path, strlen(path)}, .kind = FLEET_EDIT_UNSET, .value = {"", 0}};
 
-	if (dice(m, 3)) {
+	if (DICE(m, 3)) {
 		edit.kind = FLEET_EDIT_SET;
 		edit.type = values[value].type;
 		edit.value = (struct fleet_bytes){values[value].text, strlen(values[value].text)};

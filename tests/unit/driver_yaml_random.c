@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "driver/keypath.h"
+#include "driver_dice.h"
 #include "driver_oracle.h"
 #include "driver_try.h"
 #include "unit.h"
@@ -58,14 +59,6 @@ struct maker {
 	bool comments, shared;
 };
 
-static uint32_t dice(struct maker *m, uint32_t sides)
-{
-	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(m->seed >> 33) % sides;
-}
-
-#define PICK(m, list) ((list)[dice(m, FLEET_ARRAY_LEN(list))])
-
 static void make_line(struct maker *m, unsigned column)
 {
 	fleet_buffer_add_string(&m->out, m->newline);
@@ -78,9 +71,9 @@ static void make_gap(struct maker *m, unsigned column)
 {
 	static const char *const comments[] = {"# some: words", "#k3: 5", "# k1: [", "#", "# - x", "# k2 :"};
 
-	while (m->comments && dice(m, 4) == 0) {
-		make_line(m, dice(m, 3) ? column : 0);
-		fleet_buffer_add_string(&m->out, dice(m, 4) ? PICK(m, comments) : "");
+	while (m->comments && DICE(m, 4) == 0) {
+		make_line(m, DICE(m, 3) ? column : 0);
+		fleet_buffer_add_string(&m->out, DICE(m, 4) ? PICK(m, comments) : "");
 	}
 }
 
@@ -88,14 +81,14 @@ static void make_behind(struct maker *m)
 {
 	static const char *const behind[] = {" # why", "   #k3: 1", " # ' \" {", "  "};
 
-	if (m->comments && dice(m, 5) == 0)
+	if (m->comments && DICE(m, 5) == 0)
 		fleet_buffer_add_string(&m->out, PICK(m, behind));
 }
 
 /* Returns what close_anchor wants. */
 static int make_anchor(struct maker *m)
 {
-	if (m->shared && m->anchors < FLEET_ARRAY_LEN(m->closed) && dice(m, 6) == 0) {
+	if (m->shared && m->anchors < FLEET_ARRAY_LEN(m->closed) && DICE(m, 6) == 0) {
 		fleet_buffer_printf(&m->out, "&n%u ", m->anchors);
 		return (int)m->anchors++;
 	}
@@ -110,9 +103,9 @@ static void close_anchor(struct maker *m, int anchor)
 
 static bool make_alias(struct maker *m)
 {
-	if (m->closed_count == 0 || dice(m, 5) != 0)
+	if (m->closed_count == 0 || DICE(m, 5) != 0)
 		return false;
-	fleet_buffer_printf(&m->out, "*n%u", m->closed[dice(m, m->closed_count)]);
+	fleet_buffer_printf(&m->out, "*n%u", m->closed[DICE(m, m->closed_count)]);
 	return true;
 }
 
@@ -125,7 +118,7 @@ static void make_scalar(struct maker *m)
 	if (make_alias(m))
 		return;
 	close_anchor(m, make_anchor(m));
-	if (dice(m, 60) == 0)
+	if (DICE(m, 60) == 0)
 		fleet_buffer_add_string(&m->out, "!!str ");
 	fleet_buffer_add_string(&m->out, PICK(m, scalars));
 }
@@ -135,7 +128,7 @@ static void make_long(struct maker *m, unsigned column)
 {
 	static const char *const headers[] = {"|", "|-", "|+", ">", ">-", "| # k3: 1"};
 	static const char *const texts[] = {"text", "# k3: 1", "k1: 2", "- x", "a  b", "\xc3\xa9"};
-	unsigned kind = dice(m, 4), n = 1 + dice(m, 3);
+	unsigned kind = DICE(m, 4), n = 1 + DICE(m, 3);
 
 	close_anchor(m, make_anchor(m));
 	if (kind < 2)
@@ -143,24 +136,24 @@ static void make_long(struct maker *m, unsigned column)
 	else
 		fleet_buffer_add_string(&m->out, kind == 2 ? "plain" : "'one");
 	while (n-- > 0) {
-		if (dice(m, 5) == 0)
+		if (DICE(m, 5) == 0)
 			make_line(m, 0);
 		make_line(m, column + 2);
 		fleet_buffer_add_string(&m->out, kind < 2 ? PICK(m, texts) : "word");
-		if (kind < 2 && dice(m, 5) == 0)
+		if (kind < 2 && DICE(m, 5) == 0)
 			make_line(m, column + 4);
 	}
 	if (kind == 3)
 		fleet_buffer_add_string(&m->out, "'");
-	if (kind < 2 && dice(m, 6) == 0)
+	if (kind < 2 && DICE(m, 6) == 0)
 		make_line(m, 0);
 }
 
 static void make_flow(struct maker *m, unsigned column, unsigned depth)
 {
-	bool object = dice(m, 2), lines = dice(m, 3) == 0, spaced = dice(m, 3) == 0,
-	     trailing = dice(m, 6) == 0;
-	unsigned n = dice(m, 4);
+	bool object = DICE(m, 2), lines = DICE(m, 3) == 0, spaced = DICE(m, 3) == 0,
+	     trailing = DICE(m, 6) == 0;
+	unsigned n = DICE(m, 4);
 	int anchor = make_anchor(m);
 
 	fleet_buffer_add_string(&m->out, object ? "{" : "[");
@@ -173,20 +166,20 @@ static void make_flow(struct maker *m, unsigned column, unsigned depth)
 		} else if (spaced || i > 0) {
 			fleet_buffer_add_string(&m->out, " ");
 		}
-		if (object && dice(m, 4))
+		if (object && DICE(m, 4))
 			fleet_buffer_printf(&m->out, "k%u:", i);
 		else if (object)
 			fleet_buffer_printf(&m->out, "\"k%u\":", i);
-		if (object && dice(m, 8) == 0)
+		if (object && DICE(m, 8) == 0)
 			fleet_buffer_add_string(&m->out, " ");
-		else if (depth < 4 && dice(m, 4) == 0) {
+		else if (depth < 4 && DICE(m, 4) == 0) {
 			fleet_buffer_add_string(&m->out, " ");
 			make_flow(m, column + 2, depth + 1);
 		} else {
 			fleet_buffer_add_string(&m->out, " ");
 			make_scalar(m);
 		}
-		if (m->out.data[m->out.len - 1] != ' ' && dice(m, 12) == 0)
+		if (m->out.data[m->out.len - 1] != ' ' && DICE(m, 12) == 0)
 			fleet_buffer_add_string(&m->out, " ");
 		if (i + 1 < n || trailing)
 			fleet_buffer_add_string(&m->out, ",");
@@ -206,11 +199,11 @@ static void make_block(struct maker *m, unsigned column, unsigned depth, bool ob
 /* Behind `key:` or `-`; inside: the least column that is inside of the entry. */
 static void make_value(struct maker *m, unsigned column, unsigned depth, bool object, unsigned least)
 {
-	bool nested = depth < 4 && dice(m, 3) == 0, below = object || dice(m, 4) == 0;
-	unsigned kind = dice(m, 10);
+	bool nested = depth < 4 && DICE(m, 3) == 0, below = object || DICE(m, 4) == 0;
+	unsigned kind = DICE(m, 10);
 
 	if (nested) {
-		bool inner = dice(m, 3) != 0;
+		bool inner = DICE(m, 3) != 0;
 
 		if (below) {
 			unsigned deeper = !object || inner ? m->unit : m->sequence;
@@ -218,7 +211,7 @@ static void make_value(struct maker *m, unsigned column, unsigned depth, bool ob
 
 			if (column + deeper < least)
 				deeper = least - column;
-			if (dice(m, 8) == 0) {
+			if (DICE(m, 8) == 0) {
 				fleet_buffer_add_string(&m->out, " ");
 				anchor = make_anchor(m);
 			}
@@ -236,7 +229,7 @@ static void make_value(struct maker *m, unsigned column, unsigned depth, bool ob
 		make_behind(m);
 		return;
 	}
-	fleet_buffer_add_string(&m->out, dice(m, 10) ? " " : "   ");
+	fleet_buffer_add_string(&m->out, DICE(m, 10) ? " " : "   ");
 	if (kind == 1)
 		make_long(m, column);
 	else if (kind < 4)
@@ -249,7 +242,7 @@ static void make_value(struct maker *m, unsigned column, unsigned depth, bool ob
 
 static void make_block(struct maker *m, unsigned column, unsigned depth, bool object, bool first_in_line)
 {
-	unsigned n = 1 + dice(m, 4);
+	unsigned n = 1 + DICE(m, 4);
 
 	for (unsigned i = 0; i < n; i++) {
 		if (!first_in_line || i > 0) {
@@ -261,8 +254,8 @@ static void make_block(struct maker *m, unsigned column, unsigned depth, bool ob
 			const char *quote = PICK(m, quotes);
 
 			/* distinct names: what happens to twins is for the examples */
-			fleet_buffer_printf(&m->out, "%sk%u%s%s:", quote, i, quote, dice(m, 9) ? "" : " ");
-			make_value(m, column, depth, true, column + (dice(m, 2) ? 0 : 1));
+			fleet_buffer_printf(&m->out, "%sk%u%s%s:", quote, i, quote, DICE(m, 9) ? "" : " ");
+			make_value(m, column, depth, true, column + (DICE(m, 2) ? 0 : 1));
 		} else {
 			fleet_buffer_add_string(&m->out, "-");
 			make_value(m, column, depth, false, column + 1);
@@ -273,32 +266,32 @@ static void make_block(struct maker *m, unsigned column, unsigned depth, bool ob
 static void make_document(struct maker *m)
 {
 	static const unsigned units[] = {2, 2, 4, 1, 3};
-	unsigned documents = dice(m, 5) ? 1 : 1 + dice(m, 3);
+	unsigned documents = DICE(m, 5) ? 1 : 1 + DICE(m, 3);
 	size_t start;
 
 	fleet_buffer_truncate(&m->out, 0);
-	m->newline = dice(m, 4) ? "\n" : "\r\n";
+	m->newline = DICE(m, 4) ? "\n" : "\r\n";
 	m->unit = PICK(m, units);
-	m->sequence = dice(m, 2) ? m->unit : 0;
-	m->gap = dice(m, 6) ? 1 : 3;
-	m->comments = dice(m, 2);
-	m->shared = dice(m, 3) == 0;
-	fleet_buffer_add_string(&m->out, dice(m, 12) ? "" : "\xef\xbb\xbf");
+	m->sequence = DICE(m, 2) ? m->unit : 0;
+	m->gap = DICE(m, 6) ? 1 : 3;
+	m->comments = DICE(m, 2);
+	m->shared = DICE(m, 3) == 0;
+	fleet_buffer_add_string(&m->out, DICE(m, 12) ? "" : "\xef\xbb\xbf");
 	start = m->out.len;
 	for (unsigned i = 0; i < documents; i++) {
-		bool marked = i > 0 || dice(m, 6) == 0;
+		bool marked = i > 0 || DICE(m, 6) == 0;
 		size_t at;
 
 		m->anchors = m->closed_count = 0;
 		if (marked)
-			fleet_buffer_printf(&m->out, "---%s%s", dice(m, 4) ? "" : " # one", m->newline);
-		if (marked && dice(m, 6) == 0)
+			fleet_buffer_printf(&m->out, "---%s%s", DICE(m, 4) ? "" : " # one", m->newline);
+		if (marked && DICE(m, 6) == 0)
 			continue;
 		at = m->out.len;
-		if (dice(m, 12) == 0)
+		if (DICE(m, 12) == 0)
 			make_flow(m, 0, 0);
 		else
-			make_block(m, 0, 0, dice(m, 6) != 0, false);
+			make_block(m, 0, 0, DICE(m, 6) != 0, false);
 		/* the line break that each entry begins with is not wanted before the first */
 		if (strncmp(m->out.data + at, m->newline, strlen(m->newline)) == 0) {
 			size_t n = strlen(m->newline);
@@ -308,7 +301,7 @@ static void make_document(struct maker *m)
 		}
 		fleet_buffer_add_string(&m->out, m->newline);
 	}
-	if (m->out.len > start + 2 && dice(m, 4) == 0)
+	if (m->out.len > start + 2 && DICE(m, 4) == 0)
 		fleet_buffer_truncate(&m->out, m->out.len - strlen(m->newline));
 }
 
@@ -327,20 +320,20 @@ static void make_edit(
 		{"{}", FLEET_TYPE_OBJECT}, {"[]", FLEET_TYPE_ARRAY},
 		{"{\"p\":{\"q\":[1,{\"r\":2,\"s\":\"a\"}]},\"s\":\"\"}", FLEET_TYPE_OBJECT},
 		{"[1,[2],{\"x\":\"on\"}]", FLEET_TYPE_ARRAY}};
-	const char *base = now->count ? now->items[dice(m, (uint32_t)now->count)].path : "";
-	uint32_t value = dice(m, dice(m, 2) ? 9 : FLEET_ARRAY_LEN(values));
+	const char *base = now->count ? now->items[DICE(m, (uint32_t)now->count)].path : "";
+	uint32_t value = DICE(m, DICE(m, 2) ? 9 : FLEET_ARRAY_LEN(values));
 
 	(void)snprintf(path, size, "%s", base);
-	for (uint32_t up = dice(m, 3) ? 0 : dice(m, 3); up > 0; up--) {
-		char *cut = strpbrk(path, ".[") ? strrchr(path, dice(m, 2) ? '.' : '[') : NULL;
+	for (uint32_t up = DICE(m, 3) ? 0 : DICE(m, 3); up > 0; up--) {
+		char *cut = strpbrk(path, ".[") ? strrchr(path, DICE(m, 2) ? '.' : '[') : NULL;
 
 		if (cut && cut > path && cut[-1] != '\\')
 			*cut = '\0';
 	}
-	if (dice(m, 3) == 0 || now->count == 0) {
+	if (DICE(m, 3) == 0 || now->count == 0) {
 		static const char *const more[] = {".fresh", ".k3", ".k3", ".k1", ".fresh.deeper", "[+]",
 			"[+].fresh", "[0]", ".fresh[+]", "[1]"};
-		char *cut = dice(m, 2) ? strrchr(path, '.') : NULL;
+		char *cut = DICE(m, 2) ? strrchr(path, '.') : NULL;
 
 		if (cut)
 			*cut = '\0';
@@ -349,7 +342,7 @@ static void make_edit(
 			memmove(path, path + 1, strlen(path));
 	}
 	*ret = (struct fleet_edit){.path = {path, strlen(path)},
-		.kind = dice(m, 4) == 0 ? FLEET_EDIT_UNSET : FLEET_EDIT_SET,
+		.kind = DICE(m, 4) == 0 ? FLEET_EDIT_UNSET : FLEET_EDIT_SET,
 		.value = {"", 0}};
 	if (ret->kind == FLEET_EDIT_SET) {
 		ret->value = (struct fleet_bytes){values[value].text, strlen(values[value].text)};
@@ -572,15 +565,15 @@ static void test_damaged_documents(void)
 	unsigned taken = 0, edited = 0;
 
 	for (unsigned i = 0; i < 20000; i++) {
-		struct fleet_edit *edit = &edits[dice(&m, FLEET_ARRAY_LEN(edits))];
+		struct fleet_edit *edit = &edits[DICE(&m, FLEET_ARRAY_LEN(edits))];
 		struct fleet_buffer out = FLEET_BUFFER_INIT;
 		struct fleet_driver_error err;
 		int checked, r;
 
 		make_document(&m);
-		for (unsigned n = dice(&m, 3); n > 0 && m.out.len > 0; n--)
-			m.out.data[dice(&m, (uint32_t)m.out.len)] =
-				dice(&m, 2) ? (char)dice(&m, 256) : "\"'[]{}:-#&*!|>\n\r ,?"[dice(&m, 19)];
+		for (unsigned n = DICE(&m, 3); n > 0 && m.out.len > 0; n--)
+			m.out.data[DICE(&m, (uint32_t)m.out.len)] =
+				DICE(&m, 2) ? (char)DICE(&m, 256) : "\"'[]{}:-#&*!|>\n\r ,?"[DICE(&m, 19)];
 		checked = try_check(m.out.data, m.out.len, &err);
 		CU_ASSERT_EQUAL(try_read(m.out.data, m.out.len, NULL, &err), checked);
 		r = try_edit(m.out.data, m.out.len, edit, 1, &out, &err);

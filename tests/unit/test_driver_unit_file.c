@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "driver_dice.h"
 #include "driver_oracle.h"
 #include "driver_try.h"
 #include "unit.h"
@@ -169,14 +170,6 @@ struct maker {
 	const char *newline;
 };
 
-static uint32_t dice(struct maker *m, uint32_t sides)
-{
-	m->seed = m->seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(m->seed >> 33) % sides;
-}
-
-#define PICK(m, list) ((list)[dice(m, FLEET_ARRAY_LEN(list))])
-
 static const char *const sections[] = {"Unit", "Service", "Install"};
 static const char *const keys[] = {"ExecStart", "ExecStart", "Environment", "Nice", "MemoryMax"};
 
@@ -188,30 +181,30 @@ static void make_assignment(struct maker *m)
 	static const char *const more[] = {"more", "[Unit]", "Nice=7", "# c", ";", "x # y", "  z"};
 
 	fleet_buffer_printf(&m->out, "%s%s%s", PICK(m, keys), PICK(m, assigns), PICK(m, values));
-	for (unsigned n = dice(m, 6) == 0 ? 1 + dice(m, 3) : 0; n > 0; n--)
-		fleet_buffer_printf(&m->out, " \\%s%s%s", m->newline, dice(m, 2) ? "  " : "", PICK(m, more));
+	for (unsigned n = DICE(m, 6) == 0 ? 1 + DICE(m, 3) : 0; n > 0; n--)
+		fleet_buffer_printf(&m->out, " \\%s%s%s", m->newline, DICE(m, 2) ? "  " : "", PICK(m, more));
 	fleet_buffer_add_string(&m->out, m->newline);
 }
 
 static void make_document(struct maker *m)
 {
 	static const char *const between[] = {"", "# MemoryMax=1", "; Nice = 2", "#", "#ExecStart=/x"};
-	unsigned n = 1 + dice(m, 4);
+	unsigned n = 1 + DICE(m, 4);
 
 	fleet_buffer_truncate(&m->out, 0);
-	m->newline = dice(m, 4) ? "\n" : "\r\n";
+	m->newline = DICE(m, 4) ? "\n" : "\r\n";
 	while (n-- > 0) {
 		fleet_buffer_printf(&m->out, "[%s]%s", PICK(m, sections), m->newline);
-		for (unsigned k = dice(m, 6); k > 0; k--) {
-			if (dice(m, 4) == 0)
+		for (unsigned k = DICE(m, 6); k > 0; k--) {
+			if (DICE(m, 4) == 0)
 				fleet_buffer_printf(&m->out, "%s%s", PICK(m, between), m->newline);
 			else
 				make_assignment(m);
 		}
-		if (dice(m, 2))
+		if (DICE(m, 2))
 			fleet_buffer_add_string(&m->out, m->newline);
 	}
-	if (dice(m, 4) == 0)
+	if (DICE(m, 4) == 0)
 		fleet_buffer_truncate(&m->out, m->out.len - strlen(m->newline));
 }
 
@@ -264,8 +257,8 @@ static bool try_one(struct maker *m, struct oracle *oracle, struct tally *t)
 	static const char *const values[] = {"", "v", "two words", "a=b", "\"q\"", "[x]", "\\x20", "# z",
 		" lead", "back\\", "a\nNice=1", "caf\xc3\xa9"};
 	const char *section = PICK(m, sections), *key = PICK(m, keys),
-		   *value = dice(m, 4) ? PICK(m, values) : NULL;
-	int index = dice(m, 3) ? -1 : (int)dice(m, 4) - 2, r;
+		   *value = DICE(m, 4) ? PICK(m, values) : NULL;
+	int index = DICE(m, 3) ? -1 : (int)DICE(m, 4) - 2, r;
 	struct settings now = SETTINGS_INIT;
 	struct fleet_buffer new = FLEET_BUFFER_INIT;
 	struct fleet_driver_error err;
@@ -343,15 +336,15 @@ static void test_damaged_units(void)
 	unsigned taken = 0, edited = 0;
 
 	for (unsigned i = 0; i < 20000; i++) {
-		struct fleet_edit *edit = &edits[dice(&m, FLEET_ARRAY_LEN(edits))];
+		struct fleet_edit *edit = &edits[DICE(&m, FLEET_ARRAY_LEN(edits))];
 		struct fleet_buffer out = FLEET_BUFFER_INIT;
 		struct fleet_driver_error err;
 		int checked, r;
 
 		make_document(&m);
-		for (unsigned n = dice(&m, 3); n > 0 && m.out.len > 0; n--)
-			m.out.data[dice(&m, (uint32_t)m.out.len)] =
-				dice(&m, 2) ? (char)dice(&m, 256) : "[]=;#\\\n\r "[dice(&m, 9)];
+		for (unsigned n = DICE(&m, 3); n > 0 && m.out.len > 0; n--)
+			m.out.data[DICE(&m, (uint32_t)m.out.len)] =
+				DICE(&m, 2) ? (char)DICE(&m, 256) : "[]=;#\\\n\r "[DICE(&m, 9)];
 		checked = try_check(m.out.data, m.out.len, &err);
 		CU_ASSERT_EQUAL(try_read(m.out.data, m.out.len, NULL, &err), checked);
 		r = try_edit(m.out.data, m.out.len, edit, 1, &out, &err);
