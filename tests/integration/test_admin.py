@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import hostsocket  # noqa: E402
 from harness import Skip, check, check_equal, check_in  # noqa: E402
-from test_update import Web, app, in_place, release  # noqa: E402
+from updates import Web, app, in_place, release  # noqa: E402
 
 AGENT = "agent-001"
 NOBODY = 65534

@@ -9,9 +9,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
-import test_update as updates  # noqa: E402
+import updates  # noqa: E402
 from harness import Skip, check, check_equal, check_in  # noqa: E402
-from test_update import AGENT, in_place, last_command, one_result, release  # noqa: E402
+from updates import AGENT, in_place, last_command, one_result, release  # noqa: E402
 
 MB = 1 << 20
 
@@ -48,7 +48,7 @@ class Disk:
 
 
 def start(lab, **options):
-    """As test_update.begin, with options of the simulated service."""
+    """As updates.begin, with options of the simulated service."""
     web = updates.Web(lab)
     lab.console()
     app = updates.app(lab)
