@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import hashlib
 import http.client
-import io
 import json
 import os
 import shutil
@@ -14,7 +13,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tarfile
 import time
 import uuid
 import warnings
@@ -23,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 from harness import DEADLINE, Skip, check, check_equal, check_in, program  # noqa: E402
 from certificates import DAY, Authority  # noqa: E402
+from updates import release  # noqa: E402
 
 AGENT = "agent-001"
 KEYS = {"operator": "operator-key-0123456789", AGENT: "agent-key-one-0123456789"}
@@ -140,16 +139,6 @@ def check_cookie(lab, trust):
         answer.read()
         check_equal(answer.status, status, sent)
     connection.close()
-
-
-def release(version):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, data in (("program", b"new"), ("version", version.encode() + b"\n")):
-            info = tarfile.TarInfo(f"app-a-{version}/{name}")
-            info.size, info.mode = len(data), 0o644
-            tar.addfile(info, io.BytesIO(data))
-    return out.getvalue()
 
 
 def everything_works_over_tls(lab):

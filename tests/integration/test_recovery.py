@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+"""What an admin does with the console itself: a new command key, one from a safe, and a backup that is restored elsewhere."""
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+from enrolment import ADMIN, Fleet, context_with, join, mode_of, pem_of, refused, register, request  # noqa: E402
+from harness import DEADLINE, check, check_equal, check_in, program  # noqa: E402
+from updates import release  # noqa: E402
+
+
+def command_keys_change(lab):
+    """fleet-console command-key rotate, make-recovery, recover: servers follow, the audit log says so, and what waits for
+    a server meanwhile is done there."""
+    fleet = Fleet(lab)
+    console = fleet.start()
+    lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
+    agent = fleet.agent("agent-001", fleet.token(), apps=lab.simulated("app-a", config=None))
+    fleet.online("agent-001", agent)
+
+    def works():
+        lab.until("its app runs", lambda: [a for a in fleet.get_agent("agent-001").get("apps", []) if a["status"] == "running"])
+        lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    works()
+    done = subprocess.run([program("fleet-console"), "command-key", "rotate", "--data-dir", fleet.data], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    check(done.returncode == 1 and "in use by another fleet-console" in done.stderr, f"while it runs: {done}")
+    kids = {json.loads(fleet.run("command-key", "show"))["kid"]}
+    recovery = lab.path("recovery.pem")
+    for words in (("make-recovery", recovery), ("rotate",), ("recover", recovery)):
+        if words[0] == "rotate":
+            agent.freeze()
+            check_equal(console.stop(), 0, "the console's end")
+            console = fleet.start()
+            waiting = json.loads(lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--json"))["commandId"]
+        check_equal(console.stop(), 0, "the console's end")
+        check_in("Done: ", fleet.run("command-key", *words), f"key {words[0]}")
+        kid = json.loads(fleet.run("command-key", "show"))["kid"]
+        check_equal(kid in kids, words[0] == "make-recovery", f"another key after {words[0]}")
+        kids.add(kid)
+        console = fleet.start()
+        agent.thaw()
+        fleet.online("agent-001", agent)
+        if words[0] == "rotate":
+            lab.ctl_ok("commands", "wait", waiting)
+        if words[0] != "make-recovery":
+            fleet.audit(f"the command key is {kid} from now on", category="access")
+            fleet.audit(f"the console's command key is {kid} from now on, says a key that was trusted before")
+        works()
+    check_equal(mode_of(recovery), 0o600, "the recovery key's mode")
+    fleet.run("audit", "verify")
+
+
+def a_console_moves(lab):
+    """Backed up while it runs, restored elsewhere: the same console to its agents, with keys, members and audit log."""
+    fleet = Fleet(lab)
+    console = fleet.start()
+    lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
+    agent = fleet.agent("agent-001", fleet.token(), apps=lab.simulated("app-a", config=None))
+    fleet.online("agent-001", agent)
+    csr, key = request()
+    gone = join(fleet, fleet.token(), "agent-002", "machine-2", csr)
+    fleet.do("POST", "/api/agents/agent-002/revoke")
+    with open(lab.path("release.tar.gz"), "wb") as f:
+        f.write(release("2.1.0"))
+    lab.ctl_ok("artifacts", "add", "app-a", "--version", "2.1.0", "--file", lab.path("release.tar.gz"))
+    backup = lab.path("backup")
+    check_in("Backed up to", fleet.run("backup", backup), "the backup")
+    check_equal(mode_of(backup), 0o700, "the backup's mode")
+    for folder, _, names in os.walk(backup):
+        for name in names:
+            check_equal(mode_of(os.path.join(folder, name)) & 0o077, 0, f"who may read {name}")
+    # What happens from here on is lost with the machine, and the agent was shown some of it.
+    lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    fleet.do("POST", "/api/agents/agent-001/ping")
+    check_equal(console.stop(), 0, "the console's end")
+    os.rename(fleet.data, lab.path("burnt"))
+
+    fleet.run("restore", backup)
+    fleet.start()
+    fleet.online("agent-001", agent)
+    lab.until("its app runs", lambda: [a for a in fleet.get_agent("agent-001").get("apps", []) if a["status"] == "running"])
+    lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    refused("a revoked one", 403, register, fleet, "agent-002",
+            context=context_with(fleet, lab, pem_of(key, gone["certificate"])))
+    check_equal(["lost" in a for a in fleet.do("GET", "/api/artifacts")], [False], "the artifact's file")
+    fleet.audit("console restored from a backup")
+    fleet.audit("agent-001 joined")
+    # The audit log's witness misses what is lost, until an admin says why.
+    doubt = lab.until("agent-001 misses what it was shown", lambda: fleet.do("GET", "/api/audit/doubts"))[0]
+    check(doubt["agentId"] == "agent-001" and doubt["missing"] > 0, f"what is missed: {doubt}")
+    check_in(f"last {doubt['missing']} entries are missing", lab.ctl("audit", "verify").stderr, "audit verify")
+    lab.ctl_ok("audit", "accept-gap", "--reason", "the machine burnt down")
+    lab.ctl_ok("audit", "verify")
+    fleet.audit("the gap in the audit log was accepted by admin@cli: the machine burnt down")
+    # Nothing is written over, half a backup is none, and one that somebody has changed is not restored.
+    done = subprocess.run([program("fleet-console"), "restore", backup, "--data-dir", fleet.data], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    check(done.returncode == 1 and "holds a console's data already" in done.stderr, f"a second restore: {done}")
+    changed = sqlite3.connect(os.path.join(backup, "console.db"))
+    changed.executescript("DROP TRIGGER audit_no_update; UPDATE audit SET message = 'nothing' WHERE seq = 3;")
+    changed.close()
+    done = subprocess.run([program("fleet-console"), "restore", backup, "--data-dir", lab.path("other")], capture_output=True,
+                          text=True, timeout=DEADLINE, check=False)
+    check(done.returncode == 1 and "is not restored" in done.stderr and not os.path.exists(lab.path("other")), f"{done}")
+
+
+if __name__ == "__main__":
+    harness.main([command_keys_change, a_console_moves])
