@@ -8,6 +8,7 @@
 char *fleet_hex_encode(const void *data, size_t len);
 int fleet_hex_decode(
 	const char *text, size_t text_len, void *out, size_t out_len) FLEET_MUST_CHECK; /* -EINVAL */
+int fleet_hex_value(char c); /* of one digit; -1: it is none */
 char *fleet_base64url_encode(const void *data, size_t len);
 /* Strict: no padding, no white space, no stray bits. *ret_data owned, NUL-terminated. -EINVAL. */
 int fleet_base64url_decode(

@@ -12,6 +12,8 @@ int fleet_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 /* The same from a descriptor (borrowed), from its start. name: for the message. */
 int fleet_file_read_fd(int fd, const char *name, size_t max, char **ret_data, size_t *ret_len,
 	struct fleet_error *err) FLEET_MUST_CHECK;
+/* The whole of it, however often the kernel takes a part. */
+int fleet_file_write_all(int fd, const void *data, size_t len) FLEET_MUST_CHECK;
 /* Replaces path whole or not at all: temp file in the same directory with mode, fsync, rename, fsync of the
  * directory. */
 int fleet_file_write_durable(const char *path, const void *data, size_t len, mode_t mode,

@@ -240,18 +240,9 @@ static int copy_attributes(const struct safe_file *f, int to, struct fleet_error
 
 static int write_all(const struct safe_file *f, int fd, const char *data, size_t len, struct fleet_error *err)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+	int r = fleet_file_write_all(fd, data, len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fleet_error_errno(
-				err, -errno, "cannot write the new bytes beside %s", f->path);
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return r < 0 ? fleet_error_errno(err, r, "cannot write the new bytes beside %s", f->path) : 0;
 }
 
 static char *temp_name(const struct safe_file *f, const char *tag)

@@ -20,7 +20,7 @@ char *fleet_hex_encode(const void *data, size_t len)
 	return text;
 }
 
-static int hex_value(char c)
+int fleet_hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -38,11 +38,12 @@ int fleet_hex_decode(const char *text, size_t text_len, void *out, size_t out_le
 	if (text_len % 2 != 0 || text_len / 2 != out_len)
 		return -EINVAL;
 	for (size_t i = 0; i < text_len; i++) {
-		if (hex_value(text[i]) < 0)
+		if (fleet_hex_value(text[i]) < 0)
 			return -EINVAL;
 	}
 	for (size_t i = 0; i < out_len; i++)
-		bytes[i] = (unsigned char)(hex_value(text[2 * i]) * 16 + hex_value(text[2 * i + 1]));
+		bytes[i] =
+			(unsigned char)(fleet_hex_value(text[2 * i]) * 16 + fleet_hex_value(text[2 * i + 1]));
 	return 0;
 }
 

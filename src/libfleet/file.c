@@ -69,16 +69,18 @@ int fleet_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 
 #define PARTIAL ".partial-" /* in the names of files that are not whole yet */
 
-static int write_all(int fd, const char *data, size_t len)
+int fleet_file_write_all(int fd, const void *data, size_t len)
 {
+	const char *at = data;
+
 	while (len > 0) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(fd, at, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		at += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -86,7 +88,7 @@ static int write_all(int fd, const char *data, size_t len)
 
 static int fill(int fd, const void *data, size_t len, mode_t mode)
 {
-	int r = FLEET_FAILS("file.write") ? -errno : write_all(fd, data, len);
+	int r = FLEET_FAILS("file.write") ? -errno : fleet_file_write_all(fd, data, len);
 
 	if (r < 0)
 		return r;

@@ -2,6 +2,7 @@
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
+#include "fleet/encode.h"
 #include "fleet/text.h"
 #include "fleet/tls.h"
 #include "http_server_internal.h"
@@ -88,17 +89,6 @@ struct evhttp_request *fleet_http_request_release(struct fleet_http_request *req
 	return evreq;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int fleet_http_decode(const char *text, size_t len, bool plus_is_space, char **ret)
 {
 	_cleanup_free_ char *out = xmalloc(len + 1);
@@ -108,8 +98,8 @@ int fleet_http_decode(const char *text, size_t len, bool plus_is_space, char **r
 		char c = text[i];
 
 		if (c == '%') {
-			const int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
-			const int low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
+			const int high = i + 2 < len ? fleet_hex_value(text[i + 1]) : -1;
+			const int low = i + 2 < len ? fleet_hex_value(text[i + 2]) : -1;
 
 			if (high < 0 || low < 0)
 				return -EINVAL;

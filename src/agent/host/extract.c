@@ -9,6 +9,7 @@
 #include "agent/unpack/wire.h"
 #include "fleet/clock.h"
 #include "fleet/failpoint.h"
+#include "fleet/file.h"
 #include "fleet/limits.h"
 
 #define SPACE_EVERY  (INT64_C(8) * 1024 * 1024) /* bytes between two looks at the room that is left */
@@ -160,21 +161,6 @@ static int count_bytes(struct unpacking *u, uint32_t len, struct fleet_error *er
 	return extract_check_space(u->order->into_fd, SPACE_EVERY, "the unpacked release", err);
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int take_error(struct unpacking *u, struct fleet_error *err)
 {
 	_cleanup_free_ char *why = NULL;
@@ -220,7 +206,7 @@ static int write_file(struct unpacking *u, const char *path, mode_t mode, struct
 			r = count_bytes(u, len, err);
 		if (r < 0)
 			return r;
-		r = write_all(fd, u->chunk, len);
+		r = fleet_file_write_all(fd, u->chunk, len);
 		if (r < 0)
 			return cannot(err, r, path);
 	}

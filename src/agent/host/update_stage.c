@@ -65,21 +65,6 @@ static int open_staging(struct op *op, int64_t bytes, int *ret_fd, struct fleet_
 	return *ret_fd < 0 ? fleet_error_errno(err, -errno, "cannot write %s", path) : 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int copy_hashed(struct op *op, int from, int64_t bytes, struct staged *s, struct fleet_error *err)
 {
 	_cleanup_(hash_stream_freep) struct hash_stream *hash = hash_stream_new();
@@ -98,7 +83,7 @@ static int copy_hashed(struct op *op, int from, int64_t bytes, struct staged *s,
 		if (n == 0)
 			return fleet_error_set(err, -EIO, "the artifact became shorter while it was read");
 		hash_stream_add(hash, block, (size_t)n);
-		r = FLEET_FAILS("stage.write") ? -errno : write_all(s->fd, block, (size_t)n);
+		r = FLEET_FAILS("stage.write") ? -errno : fleet_file_write_all(s->fd, block, (size_t)n);
 		if (r < 0)
 			return fleet_error_errno(err, r, "cannot write the artifact's copy");
 		s->bytes += n;
@@ -303,7 +288,7 @@ static int copy_plain(int from, int to, struct fleet_error *err)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		r = n < 0 ? -errno : write_all(to, block, (size_t)n);
+		r = n < 0 ? -errno : fleet_file_write_all(to, block, (size_t)n);
 		if (r < 0)
 			return fleet_error_errno(err, r, "cannot write the release");
 		at += n;
