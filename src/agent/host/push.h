@@ -7,22 +7,17 @@
  * afterwards; recover.c      takes up a push whose operation died. */
 #ifndef HOST_PUSH_H
 #define HOST_PUSH_H
+#include "agent/host/app_record.h"
 #include "agent/host/health.h"
 #include "driver/safe_file.h"
 
-struct push_app {
-	const struct app *app;
-	struct driver_status before;
-	bool was_good, was_stopped;
-	bool touched; /* restarted or reloaded since the write */
-};
 struct push {
 	struct op *op;
 	const struct app_file *file;
 	struct safe_file target;
 	struct safe_content before, after;
-	char *note;            /* owned: what the driver had to say when it read the file, or NULL */
-	struct push_app *apps; /* the command's own app first */
+	char *note;              /* owned: what the driver had to say when it read the file, or NULL */
+	struct app_before *apps; /* the command's own app first */
 	size_t app_count;
 };
 /* Finds every app that uses the same file. */

@@ -26,15 +26,15 @@ static int reload_definitions(struct push *p, struct fleet_error *err)
 	return 0;
 }
 
-static bool is_due(const struct push_app *a)
+static bool is_due(const struct app_before *a)
 {
 	return !a->was_stopped && a->app->after_push != APP_PUSH_NONE;
 }
 
-static int touch_apps(struct push *p, const struct push_app **ret_failed, struct fleet_error *err)
+static int touch_apps(struct push *p, const struct app_before **ret_failed, struct fleet_error *err)
 {
 	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
+		struct app_before *a = &p->apps[i];
 		bool reload = a->app->after_push == APP_PUSH_RELOAD && a->was_good;
 		int r;
 
@@ -53,7 +53,7 @@ static int touch_apps(struct push *p, const struct push_app **ret_failed, struct
 /* What became of one app: "restarted, healthy", and for the others that share the file "app-b restarted,
  * healthy". */
 static void say_app(
-	struct push *p, const struct push_app *a, const struct health_verdict *v, struct fleet_buffer *out)
+	struct push *p, const struct app_before *a, const struct health_verdict *v, struct fleet_buffer *out)
 {
 	if (out->len > 0)
 		fleet_buffer_add_string(out, "; ");
@@ -69,7 +69,7 @@ static void say_app(
 			v->checked ? "healthy" : service_state_name(v->status.state), v->caveat);
 }
 
-static void fail_unwell(struct push *p, const struct push_app *a, const char *code, const char *why)
+static void fail_unwell(struct push *p, const struct app_before *a, const char *code, const char *why)
 {
 	_cleanup_free_ char *whose = a == &p->apps[0] ? xstrdup(why) : xasprintf("%s: %s", a->app->id, why);
 	struct driver_status now;
@@ -88,7 +88,7 @@ static void fail_unwell(struct push *p, const struct push_app *a, const char *co
 static bool all_well(struct push *p, int64_t since_ms, struct fleet_buffer *words)
 {
 	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
+		struct app_before *a = &p->apps[i];
 		bool reload = a->app->after_push == APP_PUSH_RELOAD && a->was_good;
 		struct health_verdict v = {.status = a->before};
 
@@ -112,7 +112,7 @@ void push_apply(struct push *p)
 {
 	_cleanup_buffer_ struct fleet_buffer words = FLEET_BUFFER_INIT;
 	struct fleet_error err = FLEET_ERROR_INIT;
-	const struct push_app *failed = &p->apps[0];
+	const struct app_before *failed = &p->apps[0];
 	int64_t since_ms = fleet_clock_wall_ms();
 	bool any_due = false;
 	int r;
@@ -157,7 +157,7 @@ static bool restart_touched(struct push *p, struct fleet_buffer *words)
 	if (reload_definitions(p, &err) < 0)
 		fleet_buffer_printf(words, " (%s)", err.message);
 	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
+		struct app_before *a = &p->apps[i];
 		struct health_verdict v = {.status = a->before};
 		int64_t since_ms = fleet_clock_wall_ms();
 		struct driver_status now = {0};

@@ -34,7 +34,7 @@ void push_init(struct push *p, struct op *op, const struct app_file *file)
 
 	*p = (struct push){.op = op, .file = file, .target = {.dir_fd = -1}};
 	p->apps = xcalloc(op->env->apps->count, sizeof(*p->apps));
-	p->apps[p->app_count++] = (struct push_app){.app = op->app};
+	p->apps[p->app_count++] = (struct app_before){.app = op->app};
 	for (size_t i = 0; i < op->env->apps->count; i++) {
 		const struct app *app = op->env->apps->items[i];
 
@@ -43,7 +43,7 @@ void push_init(struct push *p, struct op *op, const struct app_file *file)
 
 			if (strcmp(key, other) != 0)
 				continue;
-			p->apps[p->app_count++] = (struct push_app){.app = app};
+			p->apps[p->app_count++] = (struct app_before){.app = app};
 			break;
 		}
 	}
@@ -342,7 +342,7 @@ static int prepare(struct push *p, size_t *ret_changed)
 int push_look(struct push *p, struct fleet_error *err)
 {
 	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
+		struct app_before *a = &p->apps[i];
 		int r = service_status(p->op, a->app, &a->before, err);
 
 		if (r < 0)
@@ -366,15 +366,8 @@ struct json_object *push_record(const struct push *p)
 	fleet_json_add_string(record, "after", p->after.hash);
 	fleet_json_add_bool(record, "existed", p->before.exists);
 	fleet_json_add(record, "apps", apps);
-	for (size_t i = 0; i < p->app_count; i++) {
-		struct json_object *app = json_object_new_object();
-
-		fleet_json_add_string(app, "id", p->apps[i].app->id);
-		fleet_json_add_string(app, "instance", p->apps[i].before.instance);
-		fleet_json_add_bool(app, "good", p->apps[i].was_good);
-		fleet_json_add_bool(app, "stopped", p->apps[i].was_stopped);
-		json_object_array_add(apps, app);
-	}
+	for (size_t i = 0; i < p->app_count; i++)
+		app_record_add(apps, &p->apps[i]);
 	return record;
 }
 

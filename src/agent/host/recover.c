@@ -78,23 +78,8 @@ static void recover_restart(struct op *op)
 
 static void restore_apps(struct push *p, struct json_object *record)
 {
-	struct json_object *apps = fleet_json_array(record, "apps");
-
-	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
-
-		for (size_t k = 0; apps && k < json_object_array_length(apps); k++) {
-			struct json_object *item = json_object_array_get_idx(apps, k);
-			const char *instance = fleet_json_string(item, "instance");
-
-			if (!str_equal(fleet_json_string(item, "id"), a->app->id))
-				continue;
-			a->was_good = fleet_json_bool(item, "good", false);
-			a->was_stopped = fleet_json_bool(item, "stopped", false);
-			snprintf(a->before.instance, sizeof(a->before.instance), "%s",
-				instance ? instance : "");
-		}
-	}
+	for (size_t i = 0; i < p->app_count; i++)
+		app_record_restore(fleet_json_array(record, "apps"), &p->apps[i]);
 }
 
 /* Did every app that had to start with the new file do so, and is it well? Then the push did all that it was
@@ -102,7 +87,7 @@ static void restore_apps(struct push *p, struct json_object *record)
 static bool is_complete(struct push *p, int64_t since_ms)
 {
 	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
+		struct app_before *a = &p->apps[i];
 		struct driver_status now;
 		struct health_verdict v;
 
@@ -127,7 +112,7 @@ static bool is_complete(struct push *p, int64_t since_ms)
 static void find_touched(struct push *p)
 {
 	for (size_t i = 0; i < p->app_count; i++) {
-		struct push_app *a = &p->apps[i];
+		struct app_before *a = &p->apps[i];
 		struct driver_status now;
 		bool same = service_status(p->op, a->app, &now, NULL) == 0 && service_is_good(&now) &&
 			    !str_empty(now.instance) && strcmp(now.instance, a->before.instance) == 0;

@@ -10,20 +10,16 @@
  *   update_version.c  which of two versions is the newer */
 #ifndef HOST_UPDATE_H
 #define HOST_UPDATE_H
+#include "agent/host/app_record.h"
 #include "agent/host/health.h"
 #include "agent/host/update_moves.h"
 #include "agent/host/update_tree.h"
 
-struct update_app {
-	const struct app *app;
-	struct driver_status before;
-	bool was_good, was_stopped;
-};
 struct update {
 	struct op *op;
 	struct tree tree;
 	struct moves moves;
-	struct update_app *apps; /* the command's own app first */
+	struct app_before *apps; /* the command's own app first */
 	size_t app_count;
 	bool back;                     /* rollback-app: the new one is the kept one */
 	bool ran;                      /* the new version may have run */
@@ -47,11 +43,11 @@ int update_look(struct update *u, struct fleet_error *err) FLEET_MUST_CHECK;
 int update_stop(struct update *u, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Starts those that were not stopped before. *ret_failed: the one whose start failed. */
 int update_start(
-	struct update *u, const struct update_app **ret_failed, struct fleet_error *err) FLEET_MUST_CHECK;
+	struct update *u, const struct app_before **ret_failed, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Waits until each that was started is well. since_ms: wall clock of the start; fresh: a start that is not
  * the one from before is due. false: *ret_failed, *ret_verdict say who and why. The own app's status is in
  * the result. */
-bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct update_app **ret_failed,
+bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct app_before **ret_failed,
 	struct health_verdict *ret_verdict);
 /* {path, file, sha256, from, to, back, apps: [{id, instance, good, stopped}], moves}; owned. And back. */
 struct json_object *update_record(const struct update *u);

@@ -6,12 +6,12 @@ void update_init(struct update *u, struct op *op)
 {
 	*u = (struct update){.op = op, .tree = TREE_INIT};
 	u->apps = xcalloc(op->env->apps->count + 1, sizeof(*u->apps));
-	u->apps[u->app_count++] = (struct update_app){.app = op->app};
+	u->apps[u->app_count++] = (struct app_before){.app = op->app};
 	for (size_t i = 0; op->app->binary_path && i < op->env->apps->count; i++) {
 		const struct app *app = op->env->apps->items[i];
 
 		if (app != op->app && str_equal(app->binary_path, op->app->binary_path))
-			u->apps[u->app_count++] = (struct update_app){.app = app};
+			u->apps[u->app_count++] = (struct app_before){.app = app};
 	}
 }
 
@@ -37,7 +37,7 @@ bool update_no_checksum(const struct update *u)
 int update_look(struct update *u, struct fleet_error *err)
 {
 	for (size_t i = 0; i < u->app_count; i++) {
-		struct update_app *a = &u->apps[i];
+		struct app_before *a = &u->apps[i];
 		int r = service_status(u->op, a->app, &a->before, err);
 
 		if (r < 0)
@@ -60,7 +60,7 @@ static bool is_at_rest(const struct driver_status *status)
 int update_stop(struct update *u, struct fleet_error *err)
 {
 	for (size_t i = 0; i < u->app_count; i++) {
-		struct update_app *a = &u->apps[i];
+		struct app_before *a = &u->apps[i];
 		struct driver_status now;
 		int r = service_status(u->op, a->app, &now, err);
 
@@ -81,10 +81,10 @@ int update_stop(struct update *u, struct fleet_error *err)
 	return 0;
 }
 
-int update_start(struct update *u, const struct update_app **ret_failed, struct fleet_error *err)
+int update_start(struct update *u, const struct app_before **ret_failed, struct fleet_error *err)
 {
 	for (size_t i = 0; i < u->app_count; i++) {
-		struct update_app *a = &u->apps[i];
+		struct app_before *a = &u->apps[i];
 		int r;
 
 		if (a->was_stopped)
@@ -98,11 +98,11 @@ int update_start(struct update *u, const struct update_app **ret_failed, struct 
 	return 0;
 }
 
-bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct update_app **ret_failed,
+bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct app_before **ret_failed,
 	struct health_verdict *ret_verdict)
 {
 	for (size_t i = 0; i < u->app_count; i++) {
-		const struct update_app *a = &u->apps[i];
+		const struct app_before *a = &u->apps[i];
 		struct health_verdict v = {.status = a->before};
 
 		if (!a->was_stopped) {
@@ -137,22 +137,14 @@ struct json_object *update_record(const struct update *u)
 	fleet_json_add_string(record, "to", u->to_version);
 	fleet_json_add_bool(record, "back", u->back);
 	fleet_json_add(record, "apps", apps);
-	for (size_t i = 0; i < u->app_count; i++) {
-		struct json_object *app = json_object_new_object();
-
-		fleet_json_add_string(app, "id", u->apps[i].app->id);
-		fleet_json_add_string(app, "instance", u->apps[i].before.instance);
-		fleet_json_add_bool(app, "good", u->apps[i].was_good);
-		fleet_json_add_bool(app, "stopped", u->apps[i].was_stopped);
-		json_object_array_add(apps, app);
-	}
+	for (size_t i = 0; i < u->app_count; i++)
+		app_record_add(apps, &u->apps[i]);
 	fleet_json_add(record, "moves", moves_to_json(&u->moves));
 	return record;
 }
 
 void update_restore(struct update *u, struct json_object *record)
 {
-	struct json_object *apps = fleet_json_array(record, "apps");
 	const char *sha256 = fleet_json_string(record, "sha256");
 
 	if (sha256)
@@ -161,19 +153,6 @@ void update_restore(struct update *u, struct json_object *record)
 	u->from_version = xstrdup(fleet_json_string(record, "from"));
 	u->to_version = xstrdup(fleet_json_string(record, "to"));
 	moves_from_json(fleet_json_array(record, "moves"), &u->moves);
-	for (size_t i = 0; i < u->app_count; i++) {
-		struct update_app *a = &u->apps[i];
-
-		for (size_t k = 0; apps && k < json_object_array_length(apps); k++) {
-			struct json_object *item = json_object_array_get_idx(apps, k);
-			const char *instance = fleet_json_string(item, "instance");
-
-			if (!str_equal(fleet_json_string(item, "id"), a->app->id))
-				continue;
-			a->was_good = fleet_json_bool(item, "good", false);
-			a->was_stopped = fleet_json_bool(item, "stopped", false);
-			snprintf(a->before.instance, sizeof(a->before.instance), "%s",
-				instance ? instance : "");
-		}
-	}
+	for (size_t i = 0; i < u->app_count; i++)
+		app_record_restore(fleet_json_array(record, "apps"), &u->apps[i]);
 }

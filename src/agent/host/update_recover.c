@@ -41,7 +41,7 @@ static void recover_staged(struct update *u, const char *step)
 static bool never_stopped(struct update *u)
 {
 	for (size_t i = 0; i < u->app_count; i++) {
-		const struct update_app *a = &u->apps[i];
+		const struct app_before *a = &u->apps[i];
 		struct driver_status now;
 
 		if (a->was_stopped)

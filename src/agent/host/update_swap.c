@@ -33,7 +33,7 @@ static bool try_again(int tries, int64_t began_ms, const struct fleet_error *err
 	return true;
 }
 
-static int start_again(struct update *u, const struct update_app **ret_failed, struct fleet_error *err)
+static int start_again(struct update *u, const struct app_before **ret_failed, struct fleet_error *err)
 {
 	int64_t began_ms;
 	int tries = 0, r;
@@ -61,7 +61,7 @@ static void drop_new(struct update *u)
 /* Starts again, as it was before, whatever runs there no more. The words say how the command's own app is. */
 static bool run_again(struct update *u, bool fresh, struct fleet_buffer *words)
 {
-	const struct update_app *failed = &u->apps[0];
+	const struct app_before *failed = &u->apps[0];
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct health_verdict v = {.known = false};
 	int64_t since_ms = fleet_clock_wall_ms();
@@ -243,7 +243,7 @@ static void succeed(struct update *u, const struct health_verdict *v, const char
 
 void update_go_on(struct update *u)
 {
-	const struct update_app *failed = &u->apps[0];
+	const struct app_before *failed = &u->apps[0];
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct health_verdict v = {.known = false};
 	_cleanup_free_ char *why = NULL, *not_kept = NULL;
