@@ -157,6 +157,14 @@ struct json_object *ledger_record_new(const char *kind, const char *id)
 	return record;
 }
 
+struct json_object *ledger_event_record(struct json_object *event)
+{
+	struct json_object *record = ledger_record_new("event", fleet_json_string(event, "eventId"));
+
+	fleet_json_add(record, "event", json_object_get(event));
+	return record;
+}
+
 static int write_header(struct ledger *l, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *record = json_object_new_object();
@@ -288,10 +296,8 @@ int ledger_step_event(struct ledger *l, const char *id, const char *step, struct
 	struct json_object *event, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *record = step_record(id, step, data);
-	_cleanup_json_ struct json_object *told =
-		ledger_record_new("event", fleet_json_string(event, "eventId"));
+	_cleanup_json_ struct json_object *told = ledger_event_record(event);
 
-	fleet_json_add(told, "event", json_object_get(event));
 	/* the event first: a write that is cut leaves no step without its event */
 	return ledger_append(l, told, record, true, err);
 }
@@ -299,7 +305,8 @@ int ledger_step_event(struct ledger *l, const char *id, const char *step, struct
 int ledger_end_event(struct ledger *l, const char *id, struct json_object *result, struct json_object *event,
 	struct fleet_error *err)
 {
-	_cleanup_json_ struct json_object *record = ledger_record_new("end", id), *told = NULL;
+	_cleanup_json_ struct json_object *record = ledger_record_new("end", id),
+					  *told = event ? ledger_event_record(event) : NULL;
 	const struct ledger_entry *e = ledger_find(l, id);
 	int r;
 
@@ -308,10 +315,6 @@ int ledger_end_event(struct ledger *l, const char *id, struct json_object *resul
 	if (e->state == LEDGER_ENDED)
 		return fleet_error_set(err, -EALREADY, "command %s has ended already", id);
 	fleet_json_add(record, "result", json_object_get(result));
-	if (event) {
-		told = ledger_record_new("event", fleet_json_string(event, "eventId"));
-		fleet_json_add(told, "event", json_object_get(event));
-	}
 	r = ledger_append(l, told ? told : record, told ? record : NULL, true, err);
 	if (r >= 0)
 		ledger_forget_aside(l, id);
@@ -325,10 +328,8 @@ int ledger_end(struct ledger *l, const char *id, struct json_object *result, str
 
 int ledger_event(struct ledger *l, struct json_object *event, struct fleet_error *err)
 {
-	_cleanup_json_ struct json_object *record =
-		ledger_record_new("event", fleet_json_string(event, "eventId"));
+	_cleanup_json_ struct json_object *record = ledger_event_record(event);
 
-	fleet_json_add(record, "event", json_object_get(event));
 	return append(l, record, true, err);
 }
 

@@ -84,10 +84,8 @@ void ledger_copy_holds(const struct ledger *l, struct fleet_buffer *out)
 static int append_with(
 	struct ledger *l, struct json_object *record, struct json_object *event, struct fleet_error *err)
 {
-	_cleanup_json_ struct json_object *told =
-		ledger_record_new("event", fleet_json_string(event, "eventId"));
+	_cleanup_json_ struct json_object *told = ledger_event_record(event);
 
-	fleet_json_add(told, "event", json_object_get(event));
 	return ledger_append(l, told, record, true, err);
 }
 

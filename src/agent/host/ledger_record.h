@@ -39,6 +39,7 @@ int ledger_replay(struct ledger *l, struct fleet_error *err) FLEET_MUST_CHECK;
 
 /* ---- ledger.c ---- */
 struct json_object *ledger_record_new(const char *kind, const char *id); /* owned */
+struct json_object *ledger_event_record(struct json_object *event);      /* owned; event: borrowed */
 /* Both, in this order, or neither; second may be NULL. sync: on the disk when it returns. */
 int ledger_append(struct ledger *l, struct json_object *first, struct json_object *second, bool sync,
 	struct fleet_error *err) FLEET_MUST_CHECK;
