@@ -60,17 +60,26 @@ static struct member_asker asker_of(const struct fleet_http_request *req)
 	return (struct member_asker){.actor = auth_actor(req), .source_address = fleet_http_peer(req)};
 }
 
+/* Of the request's agent; NULL where there is none, and the request is answered. */
+static struct changing *begin_change(
+	struct console *console, struct fleet_http_request *req, struct member_asker *ret_asker)
+{
+	const char *id = find_agent(console, req);
+
+	if (!id)
+		return NULL;
+	*ret_asker = asker_of(req);
+	return changing_new(console, req, id);
+}
+
 void api_agents_revoke(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
-	const char *id = find_agent(console, req);
-	struct member_asker asker;
-	struct changing *c;
+	struct member_asker asker = {0};
+	struct changing *c = begin_change(console, req, &asker);
 
-	if (!id)
+	if (!c)
 		return;
-	asker = asker_of(req);
-	c = changing_new(console, req, id);
 	members_revoke(&console->members, c->agent_id, &asker, on_changed, c);
 	hub_cut(console->hub, c->agent_id, "the agent was revoked");
 }
@@ -78,14 +87,11 @@ void api_agents_revoke(struct fleet_http_request *req, void *arg)
 void api_agents_remove(struct fleet_http_request *req, void *arg)
 {
 	struct console *console = arg;
-	const char *id = find_agent(console, req);
-	struct member_asker asker;
-	struct changing *c;
+	struct member_asker asker = {0};
+	struct changing *c = begin_change(console, req, &asker);
 
-	if (!id)
+	if (!c)
 		return;
-	asker = asker_of(req);
-	c = changing_new(console, req, id);
 	/* In this order: what the end of the connection has saved must not come after the removal. */
 	hub_cut(console->hub, c->agent_id, "the agent was removed");
 	registry_remove(&console->registry, c->agent_id);
@@ -101,14 +107,11 @@ void api_agents_allow_rejoin(struct fleet_http_request *req, void *arg)
 	};
 	struct console *console = arg;
 	struct json_object *body = fleet_http_json_body(req, fields);
-	const char *id = body ? find_agent(console, req) : NULL;
-	struct member_asker asker;
-	struct changing *c;
+	struct member_asker asker = {0};
+	struct changing *c = body ? begin_change(console, req, &asker) : NULL;
 
-	if (!id)
+	if (!c)
 		return;
-	asker = asker_of(req);
-	c = changing_new(console, req, id);
 	members_allow_rejoin(&console->members, c->agent_id,
 		fleet_clock_wall_ms() + fleet_json_int(body, "forSeconds", 0) * 1000, &asker, on_changed, c);
 }
