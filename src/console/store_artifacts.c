@@ -4,11 +4,8 @@
 /* --- add and remove --- */
 
 struct artifact_change {
-	struct store_request request;
+	struct store_change change;
 	struct artifact *artifact; /* owned */
-	struct audit_copy event;
-	store_done *done;
-	void *arg;
 };
 
 static int add_run(struct store *store, struct store_request *request, struct fleet_error *err)
@@ -30,7 +27,7 @@ static int add_run(struct store *store, struct store_request *request, struct fl
 	fleet_db_bind_text(st, 8, a->added_by);
 	fleet_db_bind_int(st, 9, a->added_ms);
 	r = fleet_db_run(store->db, st, err);
-	return r < 0 ? r : store_audit_insert(store, &c->event, &request->appended, err);
+	return r < 0 ? r : store_audit_insert(store, &c->change.event, &request->appended, err);
 }
 
 static int remove_run(struct store *store, struct store_request *request, struct fleet_error *err)
@@ -43,15 +40,7 @@ static int remove_run(struct store *store, struct store_request *request, struct
 	r = fleet_db_run(store->db, st, err);
 	if (r >= 0 && fleet_db_changes(store->db) == 0)
 		return fleet_error_set(err, -ENOENT, "there is no artifact %s", c->artifact->id);
-	return r < 0 ? r : store_audit_insert(store, &c->event, &request->appended, err);
-}
-
-static void change_finish(struct store *store, struct store_request *request)
-{
-	struct artifact_change *c = (struct artifact_change *)request;
-
-	(void)store;
-	c->done(request->result, &request->error, c->arg);
+	return r < 0 ? r : store_audit_insert(store, &c->change.event, &request->appended, err);
 }
 
 static void change_done(struct store_request *request)
@@ -59,7 +48,7 @@ static void change_done(struct store_request *request)
 	struct artifact_change *c = (struct artifact_change *)request;
 
 	artifact_free(c->artifact);
-	store_audit_copy_done(&c->event);
+	store_change_done(request);
 }
 
 static void submit(struct store *store, const struct store_kind *kind, const struct artifact *artifact,
@@ -68,17 +57,14 @@ static void submit(struct store *store, const struct store_kind *kind, const str
 	struct artifact_change *c = store_request_new(kind);
 
 	c->artifact = artifact_copy(artifact);
-	store_audit_copy(&c->event, event);
-	c->done = done;
-	c->arg = arg;
-	store_submit(store, c);
+	store_change_submit(store, c, event, done, arg);
 }
 
 void store_artifact_add(struct store *store, const struct artifact *artifact, const struct audit_event *event,
 	store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct artifact_change), true, false, add_run, change_finish, change_done};
+		sizeof(struct artifact_change), true, false, add_run, store_change_finish, change_done};
 
 	submit(store, &kind, artifact, event, done, arg);
 }
@@ -87,7 +73,7 @@ void store_artifact_remove(struct store *store, const struct artifact *artifact,
 	const struct audit_event *event, store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct artifact_change), true, false, remove_run, change_finish, change_done};
+		sizeof(struct artifact_change), true, false, remove_run, store_change_finish, change_done};
 
 	submit(store, &kind, artifact, event, done, arg);
 }

@@ -273,43 +273,44 @@ int store_audit_insert(struct store *store, const struct audit_copy *e, struct j
 	return 0;
 }
 
-struct append {
-	struct store_request request;
-	struct audit_copy event;
-	store_done *done;
-	void *arg;
-};
+void store_change_submit(
+	struct store *store, void *takes_change, const struct audit_event *event, store_done *done, void *arg)
+{
+	struct store_change *c = takes_change;
+
+	store_audit_copy(&c->event, event);
+	c->done = done;
+	c->arg = arg;
+	store_submit(store, c);
+}
+
+void store_change_finish(struct store *store, struct store_request *request)
+{
+	const struct store_change *c = (struct store_change *)request;
+
+	(void)store;
+	if (c->done)
+		c->done(request->result, &request->error, c->arg);
+}
+
+void store_change_done(struct store_request *request)
+{
+	store_audit_copy_done(&((struct store_change *)request)->event);
+}
 
 static int append_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
-	return store_audit_insert(store, &((struct append *)request)->event, &request->appended, err);
-}
-
-static void append_finish(struct store *store, struct store_request *request)
-{
-	struct append *a = (struct append *)request;
-
-	(void)store;
-	if (a->done)
-		a->done(request->result, &request->error, a->arg);
-}
-
-static void append_done(struct store_request *request)
-{
-	store_audit_copy_done(&((struct append *)request)->event);
+	return store_audit_insert(store, &((struct store_change *)request)->event, &request->appended, err);
 }
 
 void store_audit_append(struct store *store, const struct audit_event *event, store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct append), true, false, append_run, append_finish, append_done};
-	struct append *a = store_request_new(&kind);
+		sizeof(struct store_change), true, false, append_run, store_change_finish, store_change_done};
+	struct store_change *c = store_request_new(&kind);
 
-	store_audit_copy(&a->event, event);
-	a->request.agent_id = event->in_order ? xstrdup(event->agent_id) : NULL;
-	a->done = done;
-	a->arg = arg;
-	store_submit(store, a);
+	c->request.agent_id = event->in_order ? xstrdup(event->agent_id) : NULL;
+	store_change_submit(store, c, event, done, arg);
 }
 
 /* --- verification --- */

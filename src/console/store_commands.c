@@ -167,13 +167,10 @@ void store_command_create(struct store *store, const struct command *command, co
 /* --- advance and finish --- */
 
 struct change {
-	struct store_request request;
+	struct store_change change;
 	char *id, *result, *message; /* owned */
 	enum command_state state;
 	int64_t started_ms, finished_ms;
-	struct audit_copy event;
-	store_done *done;
-	void *arg;
 };
 
 static int stored_state(struct fleet_db *db, const char *id, enum command_state *ret, struct fleet_error *err)
@@ -269,16 +266,7 @@ static int finish_run(struct store *store, struct store_request *request, struct
 		r = forget_values(store, c->id, err);
 	if (r < 0)
 		return r;
-	return store_audit_insert(store, &c->event, &request->appended, err);
-}
-
-static void change_finish(struct store *store, struct store_request *request)
-{
-	struct change *c = (struct change *)request;
-
-	(void)store;
-	if (c->done)
-		c->done(request->result, &request->error, c->arg);
+	return store_audit_insert(store, &c->change.event, &request->appended, err);
 }
 
 static void change_done(struct store_request *request)
@@ -288,22 +276,20 @@ static void change_done(struct store_request *request)
 	free(c->id);
 	free(c->result);
 	free(c->message);
-	store_audit_copy_done(&c->event);
+	store_change_done(request);
 }
 
 void store_command_advance(struct store *store, const char *command_id, enum command_state state,
 	int64_t at_ms, store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct change), true, false, advance_run, change_finish, change_done};
+		sizeof(struct change), true, false, advance_run, store_change_finish, change_done};
 	struct change *c = store_request_new(&kind);
 
 	c->id = xstrdup(command_id);
 	c->state = state;
 	c->started_ms = at_ms;
-	c->done = done;
-	c->arg = arg;
-	store_submit(store, c);
+	store_change_submit(store, c, NULL, done, arg);
 }
 
 void store_command_finish(struct store *store, const char *command_id, enum command_state state,
@@ -311,7 +297,7 @@ void store_command_finish(struct store *store, const char *command_id, enum comm
 	const struct audit_event *outcome, store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct change), true, false, finish_run, change_finish, change_done};
+		sizeof(struct change), true, false, finish_run, store_change_finish, change_done};
 	struct change *c = store_request_new(&kind);
 
 	c->id = xstrdup(command_id);
@@ -320,9 +306,6 @@ void store_command_finish(struct store *store, const char *command_id, enum comm
 	c->message = xstrdup(message);
 	c->started_ms = started_ms;
 	c->finished_ms = finished_ms ? finished_ms : fleet_clock_wall_ms();
-	store_audit_copy(&c->event, outcome);
-	c->request.agent_id = outcome && outcome->in_order ? xstrdup(outcome->agent_id) : NULL;
-	c->done = done;
-	c->arg = arg;
-	store_submit(store, c);
+	c->change.request.agent_id = outcome && outcome->in_order ? xstrdup(outcome->agent_id) : NULL;
+	store_change_submit(store, c, outcome, done, arg);
 }

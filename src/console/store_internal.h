@@ -85,6 +85,21 @@ struct audit_copy { /* owned texts */
 /* Copies; event may be NULL (nothing to append). */
 void store_audit_copy(struct audit_copy *ret, const struct audit_event *event);
 void store_audit_copy_done(struct audit_copy *copy);
+/* What most requests that write are: they append the word of who did it, and somebody waits to hear of their
+ * end. */
+struct store_change {
+	struct store_request request;
+	struct audit_copy event;
+	store_done *done; /* may be NULL */
+	void *arg;
+};
+/* event: as for store_audit_copy. takes_change: begins with a store_change. */
+void store_change_submit(struct store *store, void *takes_change, const struct audit_event *event,
+	store_done *done, void *arg);
+/* A kind's finish and done, for one that owns nothing else. */
+void store_change_finish(struct store *store, struct store_request *request);
+void store_change_done(struct store_request *request);
+
 /* On the thread. Appends unless it is there already; *ret_appended is set where it was appended. */
 int store_audit_insert(struct store *store, const struct audit_copy *event, struct json_object **ret_appended,
 	struct fleet_error *err) FLEET_MUST_CHECK;

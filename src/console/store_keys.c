@@ -6,12 +6,9 @@
 /* --- one that is new, or has changed ----------------------------------------------------------------- */
 
 struct key_put {
-	struct store_request request;
+	struct store_change change;
 	struct api_key *key; /* owned */
 	char *limits;        /* owned: JSON; NULL none */
-	struct audit_copy event;
-	store_done *done;
-	void *arg;
 };
 
 static void bind_key(sqlite3_stmt *st, const struct key_put *p)
@@ -62,15 +59,7 @@ static int put_run(struct store *store, struct store_request *request, struct fl
 		return fleet_error_set(err, -EALREADY, "The API key '%s' is revoked", p->key->name);
 	if (r >= 0 && p->key->revoked_ms)
 		r = forget_revoked(store, err);
-	return r < 0 ? r : store_audit_insert(store, &p->event, &request->appended, err);
-}
-
-static void put_finish(struct store *store, struct store_request *request)
-{
-	struct key_put *p = (struct key_put *)request;
-
-	(void)store;
-	p->done(request->result, &request->error, p->arg);
+	return r < 0 ? r : store_audit_insert(store, &p->change.event, &request->appended, err);
 }
 
 static void put_done(struct store_request *request)
@@ -79,23 +68,20 @@ static void put_done(struct store_request *request)
 
 	api_key_unref(p->key);
 	free(p->limits);
-	store_audit_copy_done(&p->event);
+	store_change_done(request);
 }
 
 void store_key_put(struct store *store, const struct api_key *key, const struct audit_event *event,
 	store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct key_put), true, false, put_run, put_finish, put_done};
+		sizeof(struct key_put), true, false, put_run, store_change_finish, put_done};
 	struct key_put *p = store_request_new(&kind);
 	_cleanup_json_ struct json_object *limits = key_limits_to_json(&key->limits);
 
 	p->key = api_key_copy(key);
 	p->limits = limits ? xstrdup(fleet_json_text(limits, NULL)) : NULL;
-	store_audit_copy(&p->event, event);
-	p->done = done;
-	p->arg = arg;
-	store_submit(store, p);
+	store_change_submit(store, p, event, done, arg);
 }
 
 /* --- used -------------------------------------------------------------------------------------------- */

@@ -6,12 +6,9 @@
 #define TOKENS_KEPT_MS (30 * INT64_C(86400000)) /* after they have expired: for whoever looks */
 
 struct member_change {
-	struct store_request request;
+	struct store_change change;
 	struct member *member;    /* owned; NULL: only the token */
 	struct join_token *token; /* owned; may be NULL */
-	struct audit_copy event;
-	store_done *done;
-	void *arg;
 };
 
 static int save_credential(
@@ -90,7 +87,7 @@ static int save_run(struct store *store, struct store_request *request, struct f
 
 	if (r >= 0 && c->member)
 		r = save_member(store->db, c->member, err);
-	return r < 0 ? r : store_audit_insert(store, &c->event, &request->appended, err);
+	return r < 0 ? r : store_audit_insert(store, &c->change.event, &request->appended, err);
 }
 
 /* The audit log keeps what was said of it, and commands what was asked. */
@@ -108,15 +105,7 @@ static int remove_run(struct store *store, struct store_request *request, struct
 
 	for (size_t i = 0; r >= 0 && i < FLEET_ARRAY_LEN(texts); i++)
 		r = forget(store->db, texts[i], c->member->agent_id, err);
-	return r < 0 ? r : store_audit_insert(store, &c->event, &request->appended, err);
-}
-
-static void change_finish(struct store *store, struct store_request *request)
-{
-	struct member_change *c = (struct member_change *)request;
-
-	(void)store;
-	c->done(request->result, &request->error, c->arg);
+	return r < 0 ? r : store_audit_insert(store, &c->change.event, &request->appended, err);
 }
 
 static void change_done(struct store_request *request)
@@ -125,7 +114,7 @@ static void change_done(struct store_request *request)
 
 	member_free(c->member);
 	join_token_free(c->token);
-	store_audit_copy_done(&c->event);
+	store_change_done(request);
 }
 
 static void submit(struct store *store, const struct store_kind *kind, const struct member *member,
@@ -135,17 +124,14 @@ static void submit(struct store *store, const struct store_kind *kind, const str
 
 	c->member = member ? member_copy(member) : NULL;
 	c->token = token ? join_token_copy(token) : NULL;
-	store_audit_copy(&c->event, event);
-	c->done = done;
-	c->arg = arg;
-	store_submit(store, c);
+	store_change_submit(store, c, event, done, arg);
 }
 
 void store_member_save(struct store *store, const struct member *member, const struct join_token *token,
 	const struct audit_event *event, store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct member_change), true, false, save_run, change_finish, change_done};
+		sizeof(struct member_change), true, false, save_run, store_change_finish, change_done};
 
 	submit(store, &kind, member, token, event, done, arg);
 }
@@ -154,7 +140,7 @@ void store_member_remove(struct store *store, const struct member *member, const
 	store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct member_change), true, false, remove_run, change_finish, change_done};
+		sizeof(struct member_change), true, false, remove_run, store_change_finish, change_done};
 
 	submit(store, &kind, member, NULL, event, done, arg);
 }

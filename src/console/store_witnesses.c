@@ -149,16 +149,9 @@ void store_witness_doubts(struct store *store, store_list *done, void *arg)
 
 /* --- accepting a gap ------------------------------------------------------------------------------------ */
 
-struct acceptance {
-	struct store_request request;
-	struct audit_copy event;
-	store_done *done;
-	void *arg;
-};
-
 static int accept_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
-	struct acceptance *a = (struct acceptance *)request;
+	struct store_change *a = (struct store_change *)request;
 	sqlite3_stmt *st = fleet_db_statement(store->db, "SELECT count(*), min(seq - max(missing, 1)), "
 							 "max(seq) FROM witnesses WHERE missing IS NOT NULL");
 	int64_t count, after, up_to;
@@ -184,29 +177,12 @@ static int accept_run(struct store *store, struct store_request *request, struct
 	return r < 0 ? r : store_audit_insert(store, &a->event, &request->appended, err);
 }
 
-static void accept_finish(struct store *store, struct store_request *request)
-{
-	struct acceptance *a = (struct acceptance *)request;
-
-	(void)store;
-	a->done(request->result, &request->error, a->arg);
-}
-
-static void accept_done(struct store_request *request)
-{
-	store_audit_copy_done(&((struct acceptance *)request)->event);
-}
-
 void store_witness_accept(struct store *store, const struct audit_event *event, store_done *done, void *arg)
 {
 	static const struct store_kind kind = {
-		sizeof(struct acceptance), true, false, accept_run, accept_finish, accept_done};
-	struct acceptance *a = store_request_new(&kind);
+		sizeof(struct store_change), true, false, accept_run, store_change_finish, store_change_done};
 
-	store_audit_copy(&a->event, event);
-	a->done = done;
-	a->arg = arg;
-	store_submit(store, a);
+	store_change_submit(store, store_request_new(&kind), event, done, arg);
 }
 
 /* --- for fleet-console audit verify ----------------------------------------------------------------------
