@@ -55,8 +55,11 @@ uint16_t console_port(const struct console *console);
 int console_main_run(int argc, char **argv);
 int console_main_audit(int argc, char **argv);
 int console_main_command_key(int argc, char **argv);
-int console_main_key(int argc, char **argv);      /* console_keys.c */
-int console_main_init(int argc, char **argv);     /* likewise */
+int console_main_key(int argc, char **argv);  /* console_keys.c */
+int console_main_init(int argc, char **argv); /* likewise */
+/* For verbs whose options are --data-dir and --help: -1 go on, what is left begins at argv[optind]; else the
+ * exit status. */
+int console_main_data_dir(int argc, char **argv, const char **ret_dir);
 int console_main_rotation(int argc, char **argv); /* command-key rotate, make-recovery, recover */
 int console_main_backup(int argc, char **argv);   /* console_main_backup.c */
 int console_main_restore(int argc, char **argv);  /* likewise */

@@ -75,8 +75,7 @@ int console_main_run(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
-/* For the subcommands that look into the data directory: argv is VERB and options. */
-static int parse_data_dir(int argc, char **argv, const char *verb, const char **ret_dir)
+int console_main_data_dir(int argc, char **argv, const char **ret_dir)
 {
 	static const struct option options[] = {
 		{"data-dir", required_argument, NULL, 'd'},
@@ -100,6 +99,16 @@ static int parse_data_dir(int argc, char **argv, const char *verb, const char **
 		}
 		*ret_dir = optarg;
 	}
+	return -1;
+}
+
+/* For the subcommands that look into the data directory: argv is VERB and options. */
+static int parse_data_dir(int argc, char **argv, const char *verb, const char **ret_dir)
+{
+	int status = console_main_data_dir(argc, argv, ret_dir);
+
+	if (status >= 0)
+		return status;
 	if (argc - optind == 1 && strcmp(argv[optind], verb) == 0)
 		return -1;
 	fprintf(stderr, "fleet-console: say `fleet-console %s %s [--data-dir DIR]`\n", argv[0], verb);

@@ -1,5 +1,4 @@
 /* fleet-console ca init, names, show. */
-#include <getopt.h>
 #include <time.h>
 
 #include "console/ca.h"
@@ -78,29 +77,15 @@ static int set_names(const char *dir, const char *const *names)
 
 int console_main_ca(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"data-dir", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
 	static const struct {
 		const char *verb;
 		int (*run)(const char *dir, const char *const *names);
 	} verbs[] = {{"init", init}, {"names", set_names}, {"show", show}};
-	const char *dir = CONSOLE_DATA_DIR;
-	int c;
+	const char *dir;
+	int status = console_main_data_dir(argc, argv, &dir);
 
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(console_config_help, stdout);
-			return EXIT_SUCCESS;
-		}
-		if (c != 'd') {
-			fprintf(stderr, "fleet-console: %s is no option here: see fleet-console --help\n",
-				argv[optind - 1]);
-			return EXIT_USAGE;
-		}
-		dir = optarg;
-	}
+	if (status >= 0)
+		return status;
 	for (size_t i = 0; optind < argc && i < FLEET_ARRAY_LEN(verbs); i++) {
 		if (strcmp(argv[optind], verbs[i].verb) == 0)
 			return verbs[i].run(dir, (const char *const *)argv + optind + 1);

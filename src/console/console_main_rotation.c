@@ -66,21 +66,12 @@ static int run(const struct verb *verb, const char *dir, const char *file, struc
 
 int console_main_rotation(int argc, char **argv)
 {
-	static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'}, {0}};
-	const char *dir = CONSOLE_DATA_DIR;
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int c;
+	const char *dir;
+	int status = console_main_data_dir(argc, argv, &dir);
 
-	opterr = 0;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c != 'd') {
-			fprintf(stderr, "fleet-console: %s is no option here: see fleet-console --help\n",
-				argv[optind - 1]);
-			return EXIT_USAGE;
-		}
-		dir = optarg;
-	}
+	if (status >= 0)
+		return status;
 	for (size_t i = 0; optind < argc && i < FLEET_ARRAY_LEN(verbs); i++) {
 		const struct verb *verb = &verbs[i];
 
