@@ -72,6 +72,7 @@ void fleet_json_add_number(
 void fleet_json_add_bool(struct json_object *obj, const char *key, bool value);
 void fleet_json_add_time(struct json_object *obj, const char *key, int64_t unix_ms); /* 0 adds nothing */
 void fleet_json_add(struct json_object *obj, const char *key, struct json_object *takes_value);
+void fleet_json_add_words(struct json_object *obj, const char *key, const char *text); /* "a,b" as an array */
 void fleet_json_append_string(struct json_object *array, const char *value);
 
 /* Does the value hold more than levels objects and arrays, one inside the other? (A plain value holds none.)

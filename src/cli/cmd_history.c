@@ -7,7 +7,6 @@
 #include "cli/table.h"
 #include "cli/usage.h"
 #include "fleet/buffer.h"
-#include "fleet/ids.h"
 
 #define LAST_DEFAULT  20
 #define LAST_MAX      10000
@@ -91,16 +90,9 @@ int apps_config_history(const struct cli_args *args)
 	r = session_open(&s);
 	if (r != CLI_OK)
 		return r;
-	if (!fleet_id_is_valid(about.app_id)) {
-		output_line(stderr,
-			"App '%s' not found on %s. An app id has letters, digits, '.', '_' and '-' only",
-			about.app_id, about.agent_id);
-		return CLI_FAILED;
-	}
-	fleet_buffer_printf(
-		&query, "/apps/%s/config/history?limit=%ld", about.app_id, last < 1000 ? last : 1000);
+	fleet_buffer_printf(&query, "config/history?limit=%ld", last < 1000 ? last : 1000);
 	session_query_add(&query, "file", cli_args_get(args, "file", NULL));
-	r = session_agent_path(about.agent_id, query.data, &path);
+	r = session_app_path(&about, query.data, &path);
 	if (r == CLI_OK)
 		r = session_list(&s, path, &about, (size_t)last, NULL, &entries);
 	if (r != CLI_OK)

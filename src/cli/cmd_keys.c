@@ -69,23 +69,6 @@ int cmd_keys_list(const struct cli_args *args)
 
 /* --- create, rotate, revoke -------------------------------------------------------------------------- */
 
-/* "a,b" as an array. */
-static void add_list(struct json_object *limits, const char *name, const char *text)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (;;) {
-		size_t len = strcspn(text, ",");
-		_cleanup_free_ char *item = xstrndup(text, len);
-
-		fleet_json_append_string(array, item);
-		if (!text[len])
-			break;
-		text += len + 1;
-	}
-	fleet_json_add(limits, name, array);
-}
-
 static int read_duration(
 	const struct cli_args *args, const char *option, int64_t *ret_ms, struct fleet_error *err)
 {
@@ -123,7 +106,7 @@ int cmd_keys_create(const struct cli_args *args)
 	fleet_json_add_string(body, "role", cli_args_get(args, "role", NULL));
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(lists); i++) {
 		if (cli_args_has(args, lists[i]))
-			add_list(limits, lists[i], cli_args_get(args, lists[i], ""));
+			fleet_json_add_words(limits, lists[i], cli_args_get(args, lists[i], ""));
 	}
 	fleet_json_add(body, "limits", limits);
 	if (read_duration(args, "expires", &expires_ms, &err) < 0)

@@ -7,7 +7,6 @@
 #include "cli/usage.h"
 #include "fleet/buffer.h"
 #include "fleet/clock.h"
-#include "fleet/ids.h"
 #include "fleet/limits.h"
 #include "fleet/text.h"
 
@@ -19,20 +18,14 @@ static int read_app(const struct cli_args *args, const char *what, const struct 
 {
 	_cleanup_session_ struct session s = {0};
 	struct session_about about = {.agent_id = args->words[0], .app_id = args->words[1]};
-	_cleanup_free_ char *suffix = xasprintf("/apps/%s/%s%s%s", about.app_id, what, query->len ? "?" : "",
-		query->len ? query->data + 1 : "");
+	_cleanup_free_ char *suffix =
+		xasprintf("%s%s%s", what, query->len ? "?" : "", query->len ? query->data + 1 : "");
 	_cleanup_free_ char *path = NULL;
 	int r = session_open(&s);
 
 	if (r != CLI_OK)
 		return r;
-	if (!fleet_id_is_valid(about.app_id)) {
-		output_line(stderr,
-			"App '%s' not found on %s. An app id has letters, digits, '.', '_' and '-' only",
-			about.app_id, about.agent_id);
-		return CLI_FAILED;
-	}
-	r = session_agent_path(about.agent_id, suffix, &path);
+	r = session_app_path(&about, suffix, &path);
 	return r == CLI_OK ? session_call(&s, "GET", path, NULL, &about, ret, NULL) : r;
 }
 

@@ -291,6 +291,20 @@ int session_agent_path(const char *agent_id, const char *suffix, char **ret_path
 	return CLI_OK;
 }
 
+int session_app_path(const struct session_about *about, const char *rest, char **ret_path)
+{
+	_cleanup_free_ char *suffix = NULL;
+
+	if (!fleet_id_is_valid(about->app_id)) {
+		output_line(stderr,
+			"App '%s' not found on %s. An app id has letters, digits, '.', '_' and '-' only",
+			about->app_id, about->agent_id);
+		return CLI_FAILED;
+	}
+	suffix = xasprintf("/apps/%s/%s", about->app_id, rest);
+	return session_agent_path(about->agent_id, suffix, ret_path);
+}
+
 int session_command_path(const char *command_id, char **ret_path)
 {
 	size_t len = strlen(command_id);

@@ -35,6 +35,8 @@ int session_list(struct session *s, const char *path, const struct session_about
 /* "/api/agents/ID<suffix>", "/api/commands/ID": owned. CLI_FAILED (told) for an id that can be none: it never
  * reaches a URL. */
 int session_agent_path(const char *agent_id, const char *suffix, char **ret_path) FLEET_MUST_CHECK;
+/* The same of an app: /api/agents/A/apps/B/REST. */
+int session_app_path(const struct session_about *about, const char *rest, char **ret_path) FLEET_MUST_CHECK;
 int session_command_path(const char *command_id, char **ret_path) FLEET_MUST_CHECK;
 /* Adds "&name=value", encoded; nothing where value is NULL. */
 void session_query_add(struct fleet_buffer *path, const char *name, const char *value);

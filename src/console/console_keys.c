@@ -138,26 +138,6 @@ static int wait_for_it(struct work *w)
 
 /* --- the verbs --------------------------------------------------------------------------------------- */
 
-/* "a,b" as an array of a body. */
-static void add_list(struct json_object *limits, const char *name, const char *text)
-{
-	struct json_object *array;
-
-	if (!text)
-		return;
-	array = json_object_new_array();
-	for (;;) {
-		size_t len = strcspn(text, ",");
-		_cleanup_free_ char *item = xstrndup(text, len);
-
-		fleet_json_append_string(array, item);
-		if (!text[len])
-			break;
-		text += len + 1;
-	}
-	fleet_json_add(limits, name, array);
-}
-
 static int make_key(const struct options *o, struct api_key **ret, struct fleet_error *err)
 {
 	_cleanup_json_ struct json_object *limits = json_object_new_object();
@@ -172,9 +152,9 @@ static int make_key(const struct options *o, struct api_key **ret, struct fleet_
 		return fleet_error_set(err, -EINVAL, "--expires must be a time such as 12h or 90d");
 	key = api_key_new(o->name, role);
 	key->expires_ms = ms ? key->created_ms + ms : 0;
-	add_list(limits, "agents", o->agents);
-	add_list(limits, "labels", o->labels);
-	add_list(limits, "actions", o->actions);
+	fleet_json_add_words(limits, "agents", o->agents);
+	fleet_json_add_words(limits, "labels", o->labels);
+	fleet_json_add_words(limits, "actions", o->actions);
 	r = key_limits_parse(limits, "limits", &key->limits, err);
 	if (r >= 0)
 		*ret = TAKE_PTR(key);

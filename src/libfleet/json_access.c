@@ -126,6 +126,25 @@ void fleet_json_append_string(struct json_object *array, const char *value)
 		check_memory(json_object_array_add(array, json_object_new_string(value)) == 0);
 }
 
+void fleet_json_add_words(struct json_object *obj, const char *key, const char *text)
+{
+	struct json_object *array;
+
+	if (!text)
+		return;
+	array = json_object_new_array();
+	for (;;) {
+		size_t len = strcspn(text, ",");
+		_cleanup_free_ char *word = xstrndup(text, len);
+
+		fleet_json_append_string(array, word);
+		if (!text[len])
+			break;
+		text += len + 1;
+	}
+	fleet_json_add(obj, key, array);
+}
+
 bool fleet_json_is_deeper(struct json_object *value, unsigned levels)
 {
 	if (json_object_is_type(value, json_type_object)) {
