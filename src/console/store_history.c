@@ -21,17 +21,28 @@ struct source {
 	int64_t shown;             /* the last one that was shown */
 };
 
+static bool take_position(const char **at, int64_t *ret)
+{
+	char *end = NULL;
+
+	if (**at < '0' || **at > '9')
+		return false;
+	errno = 0;
+	*ret = strtoll(*at, &end, 10);
+	*at = end;
+	return errno == 0;
+}
+
 static int parse_cursor(
 	const struct page_copy *page, int64_t *ret_command, int64_t *ret_event, struct fleet_error *err)
 {
-	long long command, event;
-	int end = 0;
+	const char *p = page->cursor;
+	int64_t command, event;
 
 	*ret_command = *ret_event = INT64_MAX;
-	if (!page->cursor)
+	if (!p)
 		return 0;
-	if (strlen(page->cursor) > 44 || sscanf(page->cursor, "h%lld.%lld%n", &command, &event, &end) != 2 ||
-		page->cursor[end] || command < 0 || event < 0)
+	if (*p++ != 'h' || !take_position(&p, &command) || *p++ != '.' || !take_position(&p, &event) || *p)
 		return fleet_error_set(err, -EINVAL, "the cursor is none that this list gave");
 	*ret_command = command;
 	*ret_event = event;

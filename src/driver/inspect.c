@@ -62,7 +62,7 @@ static void on_log(const struct fleet_host *host, int32_t level, const char *tex
 {
 	(void)host;
 	(void)level;
-	if (tells_value(current, text, strlen(text)))
+	if (current && tells_value(current, text, strlen(text)))
 		current->seen |= DRIVER_SEEN_VALUE_TOLD;
 }
 
@@ -193,6 +193,7 @@ static void run_rounds(struct inspector *x, const struct fleet_format_ops *forma
 		growth = memory_in_use() - before;
 		ret->leaked_bytes_per_round = growth > 0 ? growth / (int64_t)(made - WARM_UP_ROUNDS) : 0;
 	}
+	current = NULL;
 }
 
 void inspect_format(const struct fleet_format_ops *ops, const struct child_host *host,

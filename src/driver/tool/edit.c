@@ -52,7 +52,7 @@ static int write_in_place(struct subject *s, const struct fleet_buffer *after, s
 {
 	_cleanup_free_ char *tag = xasprintf("driver-%ld", (long)getpid());
 
-	if (s->len == after->len && memcmp(s->data, after->data, after->len) == 0)
+	if (s->len == after->len && (s->len == 0 || memcmp(s->data, after->data, after->len) == 0))
 		return 0; /* it says that already */
 	return safe_file_replace(&s->file, &s->content, after->data, after->len, tag, err);
 }
