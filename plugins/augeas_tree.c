@@ -248,13 +248,13 @@ static const xmlNode *next_named(const xmlNode *xml)
 struct aug_node *aug_tree_from_xml(const xmlNode *xml, const char *text, size_t len)
 {
 	struct aug_node *root = take_node(xml, text, len), *parent = root;
-	const xmlNode *at = next_named(xml->children), *top = xml;
+	const xmlNode *at = next_named(xml->children);
 
 	if (!root)
 		return NULL;
 	root->start = 0;
 	root->end = len;
-	while (at || xml != top) {
+	while (at || parent != root) {
 		struct aug_node *node;
 
 		if (!at) { /* all of this one's children are there */

@@ -333,12 +333,12 @@ int ini_insert(const struct ini_doc *doc, const struct ini_new_key *key, struct 
 		if (near != INI_NONE && doc->items[near].section == key->section_number)
 			place.example.indent = style.indent;
 		style = place.example;
-	} else if (key->value.len == 0 && key->after == INI_NONE && place.previous < doc->count &&
-		   doc->items[place.previous].kind == INI_COMMENT && doc->rules->bare != INI_BARE_NONE &&
-		   is_example(doc, place.previous, key->name, &place.example)) {
+	} else if (key->value.len == 0 && key->after == INI_NONE &&
+		   (doc->rules->empty_is_bare ||
+			   (place.previous < doc->count && doc->items[place.previous].kind == INI_COMMENT &&
+				   doc->rules->bare != INI_BARE_NONE &&
+				   is_example(doc, place.previous, key->name, &place.example)))) {
 		style.delimiter = '\0'; /* `#skip-networking` has no value */
-	} else if (doc->rules->empty_is_bare && key->value.len == 0 && key->after == INI_NONE) {
-		style.delimiter = '\0';
 	}
 	newline = lines_ending(doc->text, doc->len, place.at);
 	change->start = change->end = place.at;

@@ -166,7 +166,8 @@ int cli_complete(const struct cli_command *root, size_t count, char *const words
 		due = find_option(&c, c.current + 2, (size_t)(equals - c.current) - 2);
 		if (!due || !due->value)
 			return CLI_OK;
-		c.before = before = xstrndup(c.current, (size_t)(equals - c.current) + 1);
+		before = xstrndup(c.current, (size_t)(equals - c.current) + 1);
+		c.before = before;
 		c.current = equals + 1;
 	}
 	if (due)

@@ -364,9 +364,8 @@ void hub_free(struct hub *hub)
 	if (!hub)
 		return;
 	hub->stopping = true;
-	while (hub->all) {
-		struct hub_link *link = hub->all;
-
+	for (struct hub_link *link = hub->all, *next; link; link = next) {
+		next = link->next;
 		link->owner = false;
 		hub_pings_fail(link, "the console is stopping");
 		hub_queries_fail(link, "the console is stopping");

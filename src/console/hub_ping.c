@@ -20,10 +20,10 @@ static void reply_gone(struct fleet_http_request *req, const char *agent_id, con
 }
 
 /* Takes it out of its list and frees it; the request is the caller's to answer. */
-static struct fleet_http_request *ping_take(struct hub_ping *ping)
+static struct fleet_http_request *ping_take(struct hub_link *link, struct hub_ping *ping)
 {
 	struct fleet_http_request *req = ping->req;
-	struct hub_ping **at = &ping->link->pings;
+	struct hub_ping **at = &link->pings;
 
 	while (*at != ping)
 		at = &(*at)->next;
@@ -42,7 +42,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	reply_gone(ping_take(ping), agent_id, why);
+	reply_gone(ping_take(ping->link, ping), agent_id, why);
 }
 
 void hub_pings_fail(struct hub_link *link, const char *why)
@@ -50,7 +50,7 @@ void hub_pings_fail(struct hub_link *link, const char *why)
 	while (link->pings) {
 		_cleanup_free_ char *sentence = xasprintf("%s went offline: %s", link->agent_id, why);
 
-		reply_gone(ping_take(link->pings), link->agent_id, sentence);
+		reply_gone(ping_take(link, link->pings), link->agent_id, sentence);
 	}
 }
 
@@ -70,7 +70,7 @@ void hub_pings_answer(struct hub_link *link, struct json_object *heartbeat)
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(members); i++)
 		fleet_json_add(body, members[i], json_object_get(fleet_json_get(heartbeat, members[i])));
 	fleet_json_add_int(body, "roundTripMs", fleet_clock_monotonic_ms() - ping->asked_ms);
-	fleet_http_reply_json(ping_take(ping), 200, body);
+	fleet_http_reply_json(ping_take(link, ping), 200, body);
 }
 
 char *hub_offline_text(const struct hub *hub, const char *agent_id)

@@ -14,9 +14,10 @@ struct hub_query {
 };
 
 /* Takes it out of its list, tells, and frees it. */
-static void query_end(struct hub_query *query, struct json_object *result, const char *why)
+static void query_end(
+	struct hub_link *link, struct hub_query *query, struct json_object *result, const char *why)
 {
-	struct hub_query **at = &query->link->queries;
+	struct hub_query **at = &link->queries;
 
 	while (*at != query)
 		at = &(*at)->next;
@@ -45,7 +46,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	query_end(query, NULL, why);
+	query_end(query->link, query, NULL, why);
 }
 
 void hub_queries_answer(struct hub_link *link, struct json_object *result)
@@ -53,7 +54,7 @@ void hub_queries_answer(struct hub_link *link, struct json_object *result)
 	struct hub_query *query = query_find(link, result);
 
 	if (query) /* else it comes too late */
-		query_end(query, result, NULL);
+		query_end(link, query, result, NULL);
 }
 
 bool hub_queries_refused(struct hub_link *link, struct json_object *error)
@@ -66,7 +67,7 @@ bool hub_queries_refused(struct hub_link *link, struct json_object *error)
 	result = json_object_new_object();
 	fleet_json_add_string(result, "errorCode", fleet_json_string(error, "code"));
 	fleet_json_add_string(result, "message", fleet_json_string(error, "message"));
-	query_end(query, result, NULL);
+	query_end(link, query, result, NULL);
 	return true;
 }
 
@@ -75,7 +76,7 @@ void hub_queries_fail(struct hub_link *link, const char *why)
 	while (link->queries) {
 		_cleanup_free_ char *sentence = xasprintf("%s went offline: %s", link->agent_id, why);
 
-		query_end(link->queries, NULL, sentence);
+		query_end(link, link->queries, NULL, sentence);
 	}
 }
 

@@ -148,17 +148,14 @@ static void judge_key(
 	unsigned char digest[FLEET_SHA256_LEN];
 	enum agent_access access = auth_judge_agent(members->config, proof->authorization, agent_id);
 	const struct member *m = members_get(members, agent_id);
+	bool has_key = auth_bearer_digest(proof->authorization, digest) >= 0;
 
 	if (access == AGENT_WELCOME && m && m->joined_ms) {
 		say(j, MEMBER_UNKNOWN,
 			"its key of console.yaml does not count any more: it has joined by a token");
-	} else if (access == AGENT_WELCOME) {
+	} else if (access == AGENT_WELCOME || (has_key && find_credential(m, CREDENTIAL_KEY, digest))) {
 		j->verdict = MEMBER_WELCOME;
-	} else if (auth_bearer_digest(proof->authorization, digest) < 0) {
-		say(j, MEMBER_UNKNOWN, "no valid key");
-	} else if (find_credential(m, CREDENTIAL_KEY, digest)) {
-		j->verdict = MEMBER_WELCOME;
-	} else if (access == AGENT_OTHERS_KEY || find_by_key(members, digest)) {
+	} else if (has_key && (access == AGENT_OTHERS_KEY || find_by_key(members, digest))) {
 		say(j, MEMBER_OTHERS, "the key of another agent");
 	} else {
 		say(j, MEMBER_UNKNOWN, "no valid key");

@@ -45,8 +45,8 @@ void snapshots_free(struct snapshots *s)
 {
 	if (!s)
 		return;
-	while (s->waiting.count > 0)
-		forget(s->waiting.entries[s->waiting.count - 1].value);
+	for (size_t i = s->waiting.count; i > 0; i--)
+		forget(s->waiting.entries[i - 1].value);
 	id_table_done(&s->waiting);
 	free(s);
 }

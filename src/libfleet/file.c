@@ -133,7 +133,7 @@ int fleet_file_write_durable(
 	_cleanup_close_ int fd = -1;
 	int r = create_beside(path, &temp);
 
-	if (r < 0)
+	if (r < 0 || !temp) /* there is no descriptor without a name */
 		return fleet_error_errno(err, r, "cannot write %s: cannot create a file beside it", path);
 	fd = r;
 	r = fill(fd, data, len, mode);

@@ -148,8 +148,9 @@ static void look_around(const struct app *app)
 	_cleanup_free_ char *shown = NULL, *state = NULL;
 
 	if (str_equal(app->service_driver, "systemd-unit") &&
-		systemctl_show(app->service_name, "LoadState", &shown, NULL) >= 0 &&
-		str_equal(state = systemctl_value(shown, "LoadState", 0), "not-found"))
+		systemctl_show(app->service_name, "LoadState", &shown, NULL) >= 0)
+		state = systemctl_value(shown, "LoadState", 0);
+	if (str_equal(state, "not-found"))
 		note(app, "systemd knows no unit %s", app->service_name);
 	if (app->binary_path && access(app->binary_path, F_OK) < 0)
 		note(app, "there is no %s yet", app->binary_path);

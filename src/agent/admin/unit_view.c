@@ -144,8 +144,8 @@ static void consider_word(struct unit_view *u, const char *word, const char *wor
 	if (word[0] == '-' || strpbrk(word, "$%"))
 		return;
 	if (word[0] != '/' && working_dir)
-		word = beside = xasprintf("%s/%s", working_dir, word);
-	consider(u, word);
+		beside = xasprintf("%s/%s", working_dir, word);
+	consider(u, beside ? beside : word);
 }
 
 static void consider_dir(struct unit_view *u, const char *dir, const char *name)

@@ -205,8 +205,10 @@ static const struct fleet_frame_events frame_events = {.frame = on_frame, .close
 
 static void worker_done(struct worker *w)
 {
-	while (w->tasks)
-		remove_task(w->tasks);
+	for (struct task *task = w->tasks, *next; task; task = next) {
+		next = task->next;
+		remove_task(task);
+	}
 	curl_loop_free(w->loop);
 	fleet_frame_link_free(w->link);
 	if (w->base)

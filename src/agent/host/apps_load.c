@@ -129,7 +129,6 @@ static int parse_text(struct loader *l, const char *path, const char *text, size
 				FLEET_APPS_PER_AGENT_MAX);
 		if (r < 0 && l->all) {
 			add_problem(l, path, err);
-			r = 0;
 			continue;
 		}
 		if (r < 0)

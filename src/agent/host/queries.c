@@ -142,6 +142,8 @@ void queries_take(struct host *h, uint64_t peer_id, struct json_object *frame)
 
 void queries_free(struct host *h)
 {
-	while (h->queries)
-		free_query(h->queries);
+	for (struct query *q = h->queries, *next; q; q = next) {
+		next = q->next;
+		free_query(q);
+	}
 }

@@ -84,6 +84,8 @@ bool unkept_has(const struct host *h, const char *command_id)
 
 void unkept_free(struct host *h)
 {
-	while (h->unkept)
-		free_one(h->unkept);
+	for (struct unkept *u = h->unkept, *next; u; u = next) {
+		next = u->next;
+		free_one(u);
+	}
 }
