@@ -382,19 +382,14 @@ static int on_file(const char *path, const struct stat *st, int type, struct FTW
 	struct settings s = SETTINGS_INIT;
 	struct fleet_driver_error err;
 	bool wanted = false;
-	FILE *f;
 
 	(void)ftw;
 	for (size_t i = 0; dot && i < FLEET_ARRAY_LEN(ends); i++)
 		wanted = wanted || strcmp(dot, ends[i]) == 0;
 	if (type != FTW_F || !wanted || st->st_size > 100000 || real.files >= 400)
 		return 0;
-	f = fopen(path, "re");
-	if (!f)
+	if (!try_file_text(path, &text))
 		return 0;
-	for (int c; (c = getc(f)) != EOF;)
-		fleet_buffer_add(&text, &(char){(char)c}, 1);
-	(void)fclose(f);
 	if (text.len > 0 && memchr(text.data, '[', text.len) &&
 		try_read(text.data, text.len, &s, &err) == 0 && s.count > 0) {
 		unsigned failed = CU_get_number_of_failures();

@@ -185,6 +185,28 @@ char *try_settings_text(const char *text)
 	return out.data;
 }
 
+void try_reads(const char *text, const char *want)
+{
+	char *got = try_settings_text(text);
+
+	CU_ASSERT_STRING_EQUAL(got, want);
+	if (strcmp(got, want) != 0)
+		printf("# %s\n# reads\n%s\n# not\n%s\n", text, got, want);
+	free(got);
+}
+
+bool try_file_text(const char *path, struct fleet_buffer *ret)
+{
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return false;
+	for (int c; (c = getc(f)) != EOF;)
+		fleet_buffer_add(ret, &(char){(char)c}, 1);
+	(void)fclose(f);
+	return true;
+}
+
 static size_t next_line(const struct fleet_buffer *b, size_t at)
 {
 	const char *newline = memchr(b->data + at, '\n', b->len - at);

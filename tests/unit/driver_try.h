@@ -41,6 +41,10 @@ void try_faults(const struct try_fault *list);
 
 /* The settings as "path=value" lines. Owned by the caller. */
 char *try_settings_text(const char *text);
+/* They are these. */
+void try_reads(const char *text, const char *want);
+/* Adds a file's bytes to *ret. */
+bool try_file_text(const char *path, struct fleet_buffer *ret);
 
 /* Is new what old is but for one run of whole lines, gone, new or changed? Their numbers on either side. */
 bool try_lines_differ(

@@ -359,19 +359,14 @@ static int on_file(const char *path, const struct stat *st, int type, struct FTW
 	struct fleet_buffer text = FLEET_BUFFER_INIT;
 	struct settings s = SETTINGS_INIT;
 	struct fleet_driver_error err;
-	FILE *f;
 
 	(void)ftw;
 	/* each seventh, so that not all of them are one program's */
 	if (type != FTW_F || !dot || (strcmp(dot, ".yaml") != 0 && strcmp(dot, ".yml") != 0) ||
 		st->st_size > 6000 || real.files >= 100 || real.seen++ % 7 != 0)
 		return 0;
-	f = fopen(path, "re");
-	if (!f)
+	if (!try_file_text(path, &text))
 		return 0;
-	for (int c; (c = getc(f)) != EOF;)
-		fleet_buffer_add(&text, &(char){(char)c}, 1);
-	(void)fclose(f);
 	if (text.len > 0 && try_read(text.data, text.len, &s, &err) == 0 && s.count > 0) {
 		unsigned failed = CU_get_number_of_failures();
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <json-c/json.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "driver_dice.h"
@@ -12,43 +11,32 @@
 #include "driver_try.h"
 #include "unit.h"
 
-static void expect_read(const char *text, const char *want)
-{
-	char *got = try_settings_text(text);
-
-	CU_ASSERT_STRING_EQUAL(got, want);
-	if (strcmp(got, want) != 0)
-		printf("# %s\n# reads\n%s\n# not\n%s\n", text, got, want);
-	free(got);
-}
-
 static void test_read(void)
 {
-	expect_read("", "");
-	expect_read(
-		"[Service]\nMemoryMax=1G\n# x=1\n;y=2\nNice = 5\n", "Service.MemoryMax=1G\nService.Nice=5");
-	expect_read("\xef\xbb\xbf[Unit]\r\nDescription=it's \"q\" ; # x\r\n",
+	try_reads("", "");
+	try_reads("[Service]\nMemoryMax=1G\n# x=1\n;y=2\nNice = 5\n", "Service.MemoryMax=1G\nService.Nice=5");
+	try_reads("\xef\xbb\xbf[Unit]\r\nDescription=it's \"q\" ; # x\r\n",
 		"Unit.Description=it's \"q\" ; # x");
-	expect_read("[Service]\nExecStart=/bin/x \\\n# no\n; no\n  --a \\\n\t--b\nNice=1\n",
+	try_reads("[Service]\nExecStart=/bin/x \\\n# no\n; no\n  --a \\\n\t--b\nNice=1\n",
 		"Service.ExecStart=/bin/x --a --b\nService.Nice=1");
 	/* a blank line ends it */
-	expect_read("[Service]\nType=a \\\n\nNice=1\n", "Service.Type=a\nService.Nice=1");
-	expect_read("[Service]\nType=\\\n# c\nb\n", "Service.Type=b");
-	expect_read("[Service]\nType=a\\\\\nNice=1\n", "Service.Type=a\\\\\nService.Nice=1");
-	expect_read("[Service]\nType=a\\ \nNice=1\n", "Service.Type=a\\\nService.Nice=1");
-	expect_read("[X-Foo.bar]\nKey=1\n[Service]\nNice=1\n[X-Foo.bar]\nKey=2\n",
+	try_reads("[Service]\nType=a \\\n\nNice=1\n", "Service.Type=a\nService.Nice=1");
+	try_reads("[Service]\nType=\\\n# c\nb\n", "Service.Type=b");
+	try_reads("[Service]\nType=a\\\\\nNice=1\n", "Service.Type=a\\\\\nService.Nice=1");
+	try_reads("[Service]\nType=a\\ \nNice=1\n", "Service.Type=a\\\nService.Nice=1");
+	try_reads("[X-Foo.bar]\nKey=1\n[Service]\nNice=1\n[X-Foo.bar]\nKey=2\n",
 		"X-Foo\\.bar.Key[0]=1\nService.Nice=1\nX-Foo\\.bar.Key[1]=2");
 }
 
 static void test_an_empty_assignment_resets(void)
 {
-	expect_read("[Service]\nExecStart=\n", "Service.ExecStart=");
-	expect_read("[Service]\nExecStart=\nExecStart=/b\n", "Service.ExecStart=/b");
-	expect_read("[Service]\nExecStart=/a\nExecStart=\nExecStart=/b\nExecStart=/c\n",
+	try_reads("[Service]\nExecStart=\n", "Service.ExecStart=");
+	try_reads("[Service]\nExecStart=\nExecStart=/b\n", "Service.ExecStart=/b");
+	try_reads("[Service]\nExecStart=/a\nExecStart=\nExecStart=/b\nExecStart=/c\n",
 		"Service.ExecStart[0]=/b\nService.ExecStart[1]=/c");
-	expect_read("[Service]\nExecStart=/a\nExecStart=\nExecStart=\nNice=1\n",
+	try_reads("[Service]\nExecStart=/a\nExecStart=\nExecStart=\nNice=1\n",
 		"Service.ExecStart=\nService.Nice=1");
-	expect_read("[Service]\nExecStart=/a\n[Unit]\nA=1\n[Service]\nExecStart=\nExecStart=/b\n",
+	try_reads("[Service]\nExecStart=/a\n[Unit]\nA=1\n[Service]\nExecStart=\nExecStart=/b\n",
 		"Unit.A=1\nService.ExecStart=/b");
 }
 
@@ -146,7 +134,7 @@ static void test_refusals(void)
 
 	try_refusals(list);
 	try_faults(faults);
-	expect_read("[Service]\nNice=1\\\\", "Service.Nice=1\\\\");
+	try_reads("[Service]\nNice=1\\\\", "Service.Nice=1\\\\");
 }
 
 /* "Section.Key[index]" without escapes. index -1: none, -2: [+] */
@@ -403,19 +391,14 @@ static int on_file(const char *path, const struct stat *st, int type, struct FTW
 	struct settings s = SETTINGS_INIT;
 	struct fleet_driver_error err;
 	bool wanted = false;
-	FILE *f;
 
 	(void)ftw;
 	for (size_t i = 0; dot && i < FLEET_ARRAY_LEN(ends); i++)
 		wanted = wanted || strcmp(dot, ends[i]) == 0;
 	if (type != FTW_F || !wanted || st->st_size > 20000 || real.files >= 200)
 		return 0;
-	f = fopen(path, "re");
-	if (!f)
+	if (!try_file_text(path, &text))
 		return 0;
-	for (int c; (c = getc(f)) != EOF;)
-		fleet_buffer_add(&text, &(char){(char)c}, 1);
-	(void)fclose(f);
 	CU_ASSERT_EQUAL(try_read(text.data, text.len, &s, &err), 0);
 	real.files++;
 	for (size_t i = 0; i < s.count; i += 1 + s.count / 4) {
