@@ -80,6 +80,7 @@ enum agent_access auth_judge_agent(
 struct asker {
 	struct api_key *key; /* a reference; NULL: an agent */
 	char *actor;         /* owned */
+	char *agent_id;      /* owned; NULL: it has a key */
 	bool by_session;
 	unsigned char session[FLEET_SHA256_LEN];
 };
@@ -90,6 +91,7 @@ static void asker_free(void *arg)
 
 	api_key_unref(asker->key);
 	free(asker->actor);
+	free(asker->agent_id);
 	free(asker);
 }
 
@@ -98,6 +100,7 @@ void auth_init(struct auth *auth, const struct console_config *config, struct st
 {
 	*auth = (struct auth){.config = config, .keys = keys, .registry = registry};
 	logins_init(&auth->logins, store);
+	auth->logins.minute_ms = fleet_clock_monotonic_ms();
 	if (config->dev)
 		auth->dev = api_key_new("operator", ROLE_ADMIN);
 }
@@ -134,6 +137,17 @@ bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, c
 	return false;
 }
 
+void auth_reply_wait(struct fleet_http_request *req, int64_t wait_ms, const char *what)
+{
+	char seconds[24];
+
+	(void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000); /* fits */
+	fleet_http_add_header(req, "Connection", "close");
+	fleet_http_add_header(req, "Retry-After", seconds);
+	fleet_http_reply_problem(req, 429, "rate-limited", NULL, "%s came from %s: try again in %s s", what,
+		fleet_http_peer(req), seconds);
+}
+
 void auth_welcome(struct fleet_http_request *req, struct api_key *key, const char *name, const char *face,
 	const struct session *session)
 {
@@ -141,6 +155,7 @@ void auth_welcome(struct fleet_http_request *req, struct api_key *key, const cha
 
 	asker->key = key ? api_key_ref(key) : NULL;
 	asker->actor = xasprintf("%s@%s", name, face);
+	asker->agent_id = key ? NULL : xstrdup(name);
 	asker->by_session = session != NULL;
 	if (session)
 		memcpy(asker->session, session->digest, sizeof(asker->session));
@@ -160,6 +175,13 @@ struct api_key *auth_key(const struct fleet_http_request *req)
 	const struct asker *asker = fleet_http_context(req);
 
 	return asker ? asker->key : NULL;
+}
+
+const char *auth_agent(const struct fleet_http_request *req)
+{
+	const struct asker *asker = fleet_http_context(req);
+
+	return asker ? asker->agent_id : NULL;
 }
 
 /* --- what they see ----------------------------------------------------------------------------------- */
@@ -241,7 +263,7 @@ struct events_reader auth_reader(const struct auth *auth, const struct fleet_htt
 
 	reading->auth = auth;
 	reading->asker = *asker;
-	reading->asker.actor = NULL;
+	reading->asker.actor = reading->asker.agent_id = NULL;
 	(void)api_key_ref(reading->asker.key); /* it is the reading's */
 	return (struct events_reader){
 		.sees = reader_sees,

@@ -42,6 +42,8 @@ bool auth_gate(struct auth *auth, struct fleet_http_request *req, const struct f
 const char *auth_actor(const struct fleet_http_request *req);
 /* Its key, borrowed from it; NULL: an agent's, or none was asked. */
 struct api_key *auth_key(const struct fleet_http_request *req);
+/* The agent that asks, borrowed from it; NULL: it is none. */
+const char *auth_agent(const struct fleet_http_request *req);
 /* Is this agent within the reach of who asks? */
 bool auth_sees(const struct auth *auth, const struct fleet_http_request *req, const char *agent_id);
 /* The agents within it as a JSON array, owned; NULL where it is all of them. */
@@ -67,6 +69,9 @@ void auth_welcome(struct fleet_http_request *req, struct api_key *key, const cha
 /* Whose key, after all that is to be counted, audited and answered where it is no good (NULL). */
 struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *req, const char *secret);
 bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, const char *why);
+/* 429 to who has to wait; what: "too many wrong keys". Ends the connection, so that asking on and on costs a
+ * new one each time. */
+void auth_reply_wait(struct fleet_http_request *req, int64_t wait_ms, const char *what);
 
 /* --- agents ------------------------------------------------------------------------------------------ */
 

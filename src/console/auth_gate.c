@@ -27,7 +27,6 @@ struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *
 	int64_t wait_ms = logins_wait_ms(&auth->logins, peer, now_ms);
 	enum key_state state = KEY_UNKNOWN;
 	struct api_key *key = NULL;
-	char seconds[24];
 
 	if (!wait_ms || api_key_is_made_here(secret))
 		state = keys_find(auth->keys, secret, &key);
@@ -40,11 +39,7 @@ struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *
 	else
 		logins_slowed(&auth->logins, peer, now_ms);
 	if (wait_ms) {
-		(void)snprintf(
-			seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000); /* fits */
-		fleet_http_add_header(req, "Retry-After", seconds);
-		fleet_http_reply_problem(req, 429, "rate-limited", NULL,
-			"too many wrong keys came from %s: try again in %s s", peer, seconds);
+		auth_reply_wait(req, wait_ms, "too many wrong keys");
 	} else if (key) {
 		fleet_http_add_header(req, "WWW-Authenticate", "Bearer realm=\"fleet\"");
 		fleet_http_reply_problem(
@@ -85,13 +80,16 @@ static bool refuse_page(struct auth *auth, struct fleet_http_request *req,
 	return auth_refuse(req, 403, "forbidden", fault);
 }
 
-/* By its key, or by the certificate of its connection. False: it is none. */
+/* By its key, or by the certificate of its connection. False: it is none; then its key is looked for, and
+ * counted, as anybody's. */
 static bool welcome_agent(const struct auth *auth, struct fleet_http_request *req)
 {
 	const char *agent_id;
 	struct proof proof;
 
 	members_read_proof(req, &proof);
+	proof.made_here_only =
+		logins_wait_ms(&auth->logins, fleet_http_peer(req), fleet_clock_monotonic_ms()) > 0;
 	agent_id = members_find(auth->members, &proof);
 	if (agent_id)
 		auth_welcome(req, NULL, agent_id, face_of(req), NULL);

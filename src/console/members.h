@@ -33,6 +33,9 @@ struct proof {
 	int certificate;           /* 1 a good one, 0 none, -EKEYREJECTED one that is not: why */
 	struct fleet_x509_facts facts;
 	char why[256];
+	/* What this console made itself is looked at and no more: nobody guesses it, so that it is heard also
+	 * from where others guess (logins.h). */
+	bool made_here_only;
 };
 void members_read_proof(const struct fleet_http_request *req, struct proof *ret);
 

@@ -209,8 +209,9 @@ class Refused(Exception):
         self.status, self.text = status, text
 
 
-def talk(fleet, path, said, credential=None, context=None):
-    """Opens a WebSocket, says one message, returns the first answer. Refused for a handshake that is."""
+def talk(fleet, path, said, credential=None, context=None, source=None):
+    """Opens a WebSocket, says one message, returns the first answer. Refused for a handshake that is. source: from which of
+    this machine's addresses, for wrong credentials of one address cost waiting."""
     import websockets  # pylint: disable=import-outside-toplevel
 
     async def go():
@@ -218,6 +219,7 @@ def talk(fleet, path, said, credential=None, context=None):
             warnings.simplefilter("ignore")
             async with websockets.connect(f"wss://localhost:{fleet.port}{path}", ssl=context or fleet.trust,
                                           subprotocols=["fleet.v1"], open_timeout=DEADLINE,
+                                          local_addr=(source, 0) if source else None,
                                           extra_headers=bearer(credential) if credential else {}) as ws:
                 await ws.send(said)
                 return json.loads(await asyncio.wait_for(ws.recv(), DEADLINE))
@@ -234,10 +236,10 @@ def join(fleet, token, agent_id, instance="machine-1", csr=None, says=None):
                         request=csr or request()[0]), credential=token.split(".")[1])
 
 
-def register(fleet, agent_id, credential=None, context=None, says=None):
+def register(fleet, agent_id, credential=None, context=None, says=None, source=None):
     return talk(fleet, f"/api/hub?agentId={agent_id}",
                 message("register", agentId=says or agent_id, instanceId="machine-1", spoolId=str(uuid.uuid4()), hostname="h",
-                        agentVersion="1", apps=[]), credential=credential, context=context)
+                        agentVersion="1", apps=[]), credential=credential, context=context, source=source)
 
 
 def refused(what, status, function, *args, **how):
@@ -311,16 +313,17 @@ def certificates_of_others(lab):
     cases.append(("one of tomorrow", sign(ca_key, ca.subject, [URI + "agent-a"], days=(1, 9)), "is not valid before"))
     cases.append(("the console's own kind", sign(ca_key, ca.subject, [URI + "agent-a"], extensions=[
         x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH])]), "its certificate is not taken"))
-    for what, pem, said in cases:
+    for number, (what, pem, said) in enumerate(cases):
         shown = context_with(fleet, lab, pem)
-        refused(what, 401, register, fleet, "agent-a", context=shown)
+        refused(what, 401, register, fleet, "agent-a", context=shown, source=f"127.0.0.{number + 2}")
         fleet.audit(said, agentId="agent-a")
         # On another route it is worth nothing, and does no harm.
         check_equal(fleet.ask("GET", "/api/agents", key=None, context=shown).status, 401, f"{what}: the API")
         check_equal(fleet.ask("GET", "/api/agents", context=shown).status, 200, f"{what}: the API with a key")
     for what, uris, status in (("two names", [URI + "agent-a", URI + "agent-b"], 403), ("no agent's name", ["https://a/"], 403),
                                ("a name that is none", [URI + "../agent-a"], 403)):
-        refused(what, status, register, fleet, "agent-a", context=context_with(fleet, lab, sign(ca_key, ca.subject, uris)))
+        refused(what, status, register, fleet, "agent-a", context=context_with(fleet, lab, sign(ca_key, ca.subject, uris)),
+                source="127.0.0.20")
     check_equal(register(fleet, "agent-a", context=mine)["type"], "registered", "agent-a, after all that")
 
 
@@ -340,9 +343,9 @@ def tokens_of_no_use(lab):
         refused(what, status, join, fleet, token, "agent-001")
     # A token opens the door to join, and no other; a key opens no door to join.
     secret = good.split(".")[1]
-    refused("a token at the hub", 401, register, fleet, "agent-001", credential=secret)
+    refused("a token at the hub", 401, register, fleet, "agent-002", credential=secret)
     check_equal(fleet.ask("GET", "/api/agents", key=secret).status, 401, "a token at the API")
-    refused("a key of a person", 401, talk, fleet, "/api/join?agentId=agent-001", message("join"), credential=ADMIN)
+    refused("a key of a person", 401, talk, fleet, "/api/join?agentId=agent-002", message("join"), credential=ADMIN)
     check_equal(fleet.ask("POST", "/api/join-tokens", {}, key=VIEWER).status, 403, "a viewer that makes a token")
     for path in ("revoke", "allow-rejoin"):
         check_equal(fleet.ask("POST", f"/api/agents/agent-x/{path}", {}, key=VIEWER).status, 403, f"a viewer: {path}")
@@ -367,6 +370,46 @@ def tokens_of_no_use(lab):
     for _ in range(3):
         check_equal(join(fleet, good, "agent-001", csr=csr)["type"], "joined", "once more")
     check_equal([t["uses"] for t in fleet.do("GET", "/api/join-tokens") if t["usesMax"] == 3], [1], "it was one use")
+
+
+def statuses(function, *args, **how):
+    """How 12 attempts are answered."""
+    found = []
+    for number in range(12):
+        try:
+            function(*args, credential=f"wrong-{number}", **how)
+        except Refused as e:
+            found.append(e.status)
+    return found
+
+
+def a_bad_neighbour(lab):
+    """Whoever tries credentials waits. Nobody else behind its address does: not the agent whose name it takes, that has a
+    certificate or a token; not its neighbours with keys that somebody chose."""
+    fleet = Fleet(lab)
+    console = fleet.start()
+    csr, key = request()
+    answer = join(fleet, fleet.token(), "agent-001", csr=csr)
+    mine = context_with(fleet, lab, pem_of(key, answer["certificate"]))
+    slowed = [401] * 6 + [429] * 6
+    check_equal(statuses(register, fleet, "agent-001"), slowed, "keys at the hub")
+    check_equal(statuses(talk, fleet, "/api/join?agentId=agent-002", message("join")), slowed, "tokens")
+    check_equal(statuses(register, fleet, "agent-009"), slowed, "keys of one that nobody knows")
+    check_equal(register(fleet, "agent-001", context=mine)["type"], "registered", "the one with the certificate")
+    check_equal(register(fleet, "agent-yaml", credential=YAML_KEY)["type"], "registered", "a neighbour with a key")
+    agent = fleet.agent("agent-002", fleet.token())
+    fleet.online("agent-002", agent)
+    # Nor does the waiting tell which key is right; that one waits as well, for 20 s at most, where it comes from.
+    check_equal(statuses(register, fleet, "agent-yaml"), slowed, "keys of one with a chosen key")
+    refused("the right one among them", 429, register, fleet, "agent-yaml", credential=YAML_KEY)
+    check_equal(register(fleet, "agent-yaml", credential=YAML_KEY, source="127.0.0.2")["type"], "registered", "from elsewhere")
+    for name, text in (("agent-001", "agent refused: no valid key"), ("agent-002", "joining refused: this console does not know"),
+                       ("agent-009", "agent refused: no valid key")):
+        fleet.audit(text, agentId=name)
+    told = [e for e in fleet.do("GET", "/api/audit?limit=1000") if " refused: " in e["message"]]
+    check_equal(len(told), 4, f"one line each ({told})")
+    check_equal(len([line for line in console.log().splitlines() if " refused: " in line]), 4, "in the console's own log, too")
+    check_equal(fleet.ask("GET", "/api/agents").status, 200, "a person behind the same address")
 
 
 def a_taken_name(lab):
@@ -800,7 +843,7 @@ def the_console_s_own_certificate(lab):
 
 
 if __name__ == "__main__":
-    harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_taken_name, revoked_while_connected,
+    harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_bad_neighbour, a_taken_name, revoked_while_connected,
                   a_man_in_the_middle, certificates_are_renewed, one_that_does_not_renew, modes, sessions_are_resumed,
                   a_certificate_is_enough, command_keys_change, a_console_moves,
                   agents_that_have_something, without_tls_there_are_keys,
