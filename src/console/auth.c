@@ -85,6 +85,8 @@ struct asker {
 	struct api_key *key; /* a reference; NULL: an agent */
 	char *actor;         /* owned */
 	char *agent_id;      /* owned; NULL: it has a key */
+	uint64_t version;    /* of what was known of the agent then */
+	int64_t expires_ms;  /* its certificate does; 0: it has shown none */
 	bool by_session;
 	unsigned char session[FLEET_SHA256_LEN];
 };
@@ -152,19 +154,35 @@ void auth_reply_wait(struct fleet_http_request *req, int64_t wait_ms, const char
 		fleet_http_peer(req), seconds);
 }
 
-void auth_welcome(struct fleet_http_request *req, struct api_key *key, const char *name, const char *face,
-	const struct session *session)
+static struct asker *welcome(struct fleet_http_request *req, const char *name, const char *face)
 {
 	struct asker *asker = xcalloc(1, sizeof(*asker));
 
-	asker->key = key ? api_key_ref(key) : NULL;
 	asker->actor = xasprintf("%s@%s", name, face);
-	asker->agent_id = key ? NULL : xstrdup(name);
+	fleet_http_set_known(req);
+	fleet_http_set_context(req, asker, asker_free);
+	return asker;
+}
+
+void auth_welcome(
+	struct fleet_http_request *req, struct api_key *key, const char *face, const struct session *session)
+{
+	struct asker *asker = welcome(req, key->name, face);
+
+	asker->key = api_key_ref(key);
 	asker->by_session = session != NULL;
 	if (session)
 		memcpy(asker->session, session->digest, sizeof(asker->session));
-	fleet_http_set_known(req);
-	fleet_http_set_context(req, asker, asker_free);
+}
+
+void auth_welcome_agent(
+	const struct auth *auth, struct fleet_http_request *req, const char *agent_id, int64_t expires_ms)
+{
+	struct asker *asker = welcome(req, agent_id, "agent");
+
+	asker->agent_id = xstrdup(agent_id);
+	asker->version = members_version(auth->members, agent_id);
+	asker->expires_ms = expires_ms;
 }
 
 const char *auth_actor(const struct fleet_http_request *req)
@@ -238,12 +256,20 @@ static bool reader_sees(const char *agent_id, void *arg)
 	return key_sees(reading->auth->registry, reading->asker.key, agent_id);
 }
 
+static bool agent_may_stay(const struct auth *auth, const struct asker *asker)
+{
+	return members_version(auth->members, asker->agent_id) == asker->version &&
+	       (!asker->expires_ms || fleet_clock_wall_ms() < asker->expires_ms);
+}
+
 /* A stream outlives the request that opened it, and must not outlive what it was opened with. */
 static bool reader_may_stay(void *arg)
 {
 	const struct reading *reading = arg;
 	const struct auth *auth = reading->auth;
 
+	if (reading->asker.agent_id)
+		return agent_may_stay(auth, &reading->asker);
 	if (reading->asker.key == auth->dev)
 		return true;
 	if (reading->asker.by_session &&
@@ -257,6 +283,7 @@ static void reader_done(void *arg)
 	struct reading *reading = arg;
 
 	api_key_unref(reading->asker.key);
+	free(reading->asker.agent_id);
 	free(reading);
 }
 
@@ -267,8 +294,10 @@ struct events_reader auth_reader(const struct auth *auth, const struct fleet_htt
 
 	reading->auth = auth;
 	reading->asker = *asker;
-	reading->asker.actor = reading->asker.agent_id = NULL;
-	(void)api_key_ref(reading->asker.key); /* it is the reading's */
+	reading->asker.actor = NULL;
+	reading->asker.agent_id = xstrdup(asker->agent_id);
+	if (asker->key)
+		(void)api_key_ref(asker->key); /* it is the reading's */
 	return (struct events_reader){
 		.sees = reader_sees,
 		.may_stay = reader_may_stay,

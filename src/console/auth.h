@@ -48,7 +48,8 @@ const char *auth_agent(const struct fleet_http_request *req);
 bool auth_sees(const struct auth *auth, const struct fleet_http_request *req, const char *agent_id);
 /* The agents within it as a JSON array, owned; NULL where it is all of them. */
 struct json_object *auth_agents_seen(const struct auth *auth, const struct fleet_http_request *req);
-/* Of a request for events: who reads, to be given to events_serve. */
+/* Of a request for what goes on (events, a file): who reads, to be given to events_serve or kept; its done is
+ * to be called. */
 struct events_reader auth_reader(const struct auth *auth, const struct fleet_http_request *req);
 
 /* --- sessions (auth_session.c), and between the files
@@ -63,9 +64,12 @@ void auth_log_out(struct auth *auth, struct fleet_http_request *req);
 struct json_object *auth_describe(const struct auth *auth, const struct fleet_http_request *req);
 /* The bearer token, or NULL. Borrowed from authorization. */
 const char *auth_bearer_token(const char *authorization);
-/* Notes who asks. key: NULL for an agent, whose name it then is; session: NULL none. */
-void auth_welcome(struct fleet_http_request *req, struct api_key *key, const char *name, const char *face,
-	const struct session *session);
+/* Notes who asks. session: NULL none. */
+void auth_welcome(
+	struct fleet_http_request *req, struct api_key *key, const char *face, const struct session *session);
+/* expires_ms: when its certificate does; 0: it has shown none. */
+void auth_welcome_agent(
+	const struct auth *auth, struct fleet_http_request *req, const char *agent_id, int64_t expires_ms);
 /* Whose key, after all that is to be counted, audited and answered where it is no good (NULL). */
 struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *req, const char *secret);
 bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, const char *why);

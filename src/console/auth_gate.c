@@ -92,7 +92,8 @@ static bool welcome_agent(const struct auth *auth, struct fleet_http_request *re
 		logins_wait_ms(&auth->logins, fleet_http_peer(req), fleet_clock_monotonic_ms()) > 0;
 	agent_id = members_find(auth->members, &proof);
 	if (agent_id)
-		auth_welcome(req, NULL, agent_id, face_of(req), NULL);
+		auth_welcome_agent(
+			auth, req, agent_id, proof.certificate > 0 ? proof.facts.ends_s * 1000 : 0);
 	return agent_id != NULL;
 }
 
@@ -106,7 +107,7 @@ static bool identify(struct auth *auth, struct fleet_http_request *req, const st
 	struct api_key *key;
 
 	if (auth->dev) {
-		auth_welcome(req, auth->dev, auth->dev->name, face_of(req), NULL);
+		auth_welcome(req, auth->dev, face_of(req), NULL);
 		return true;
 	}
 	if (access_role(route->access) == ACCESS_RELEASE && welcome_agent(auth, req))
@@ -116,7 +117,7 @@ static bool identify(struct auth *auth, struct fleet_http_request *req, const st
 		key = auth_check_secret(auth, req, token ? token : "");
 		if (!key)
 			return false;
-		auth_welcome(req, key, key->name, face_of(req), NULL);
+		auth_welcome(req, key, face_of(req), NULL);
 		return true;
 	}
 	session = cookie ? sessions_find(&auth->sessions, cookie, fleet_clock_wall_ms()) : NULL;
@@ -127,7 +128,7 @@ static bool identify(struct auth *auth, struct fleet_http_request *req, const st
 	if (fault)
 		return refuse_page(auth, req, route, fault);
 	keys_used(session->key);
-	auth_welcome(req, session->key, session->key->name, "dashboard", session);
+	auth_welcome(req, session->key, "dashboard", session);
 	return true;
 }
 

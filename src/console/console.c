@@ -44,6 +44,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	auth_tick(&console->auth);
 	certificate_tick(&console->certificate);
 	hub_tick(console->hub, fleet_clock_wall_ms());
+	api_artifacts_file_check(console, NULL);
 }
 
 static void on_flushed(evutil_socket_t fd, short what, void *arg)
@@ -217,6 +218,7 @@ static void on_key_gone(const struct api_key *key, void *arg)
 
 	auth_key_gone(&console->auth, key);
 	events_check(console->events);
+	api_artifacts_file_check(console, NULL);
 }
 
 static int start_access(struct console *console, struct fleet_error *err)

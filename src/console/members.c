@@ -225,6 +225,13 @@ const char *members_find(const struct members *members, const struct proof *proo
 	return m && m->revoked_ms ? NULL : agent_id;
 }
 
+uint64_t members_version(const struct members *members, const char *agent_id)
+{
+	const struct member *m = members_get(members, agent_id);
+
+	return m ? m->version : 0;
+}
+
 /* --- an operator's word ------------------------------------------------------------------------------ */
 
 static void event_of(

@@ -49,6 +49,9 @@ void members_judge(const struct members *members, const struct proof *proof, con
 	struct judgement *ret);
 /* The agent whose proof it is, or NULL. Borrowed from members or its config. */
 const char *members_find(const struct members *members, const struct proof *proof);
+/* What is known of the agent, as a number that changes with it: whoever was let in by what held before is
+ * judged anew. 0: nothing (a key of console.yaml alone). */
+uint64_t members_version(const struct members *members, const char *agent_id);
 
 /* --- changing ---------------------------------------------------------------------------------------- */
 

@@ -236,10 +236,11 @@ def join(fleet, token, agent_id, instance="machine-1", csr=None, says=None):
                         request=csr or request()[0]), credential=token.split(".")[1])
 
 
-def register(fleet, agent_id, credential=None, context=None, says=None, source=None):
+def register(fleet, agent_id, credential=None, context=None, says=None, source=None, apps=()):
     return talk(fleet, f"/api/hub?agentId={agent_id}",
                 message("register", agentId=says or agent_id, instanceId="machine-1", spoolId=str(uuid.uuid4()), hostname="h",
-                        agentVersion="1", apps=[]), credential=credential, context=context, source=source)
+                        agentVersion="1", apps=[{"id": app, "status": "running"} for app in apps]),
+                credential=credential, context=context, source=source)
 
 
 def refused(what, status, function, *args, **how):
@@ -476,6 +477,66 @@ def revoked_while_connected(lab):
     again = fleet.agent("agent-001", fleet.token())
     fleet.online("agent-001", again)
     refused("the certificate of before", 401, register, fleet, "agent-001", context=identity)
+
+
+class Download:
+    """A release, fetched as slowly as its reader likes."""
+
+    def __init__(self, fleet, artifact, key=None, context=None):
+        self.connection = http.client.HTTPSConnection("localhost", fleet.port, timeout=DEADLINE, context=context or fleet.trust)
+        self.connection.request("GET", f"/api/artifacts/{artifact}/file", headers=bearer(key) if key else {})
+        self.answer = self.connection.getresponse()
+        check_equal(self.answer.status, 200, "the download")
+        self.size = int(self.answer.headers["Content-Length"])
+        self.got = len(self.answer.read(1 << 20))
+
+    def rest(self):
+        """Until it ends; how much came in all."""
+        with contextlib.suppress(http.client.IncompleteRead, OSError):
+            while self.got < self.size:
+                piece = self.answer.read(1 << 20)
+                if not piece:
+                    break
+                self.got += len(piece)
+        self.connection.close()
+        return self.got
+
+
+def revoked_while_it_downloads(lab):
+    """A download that runs ends with the right to it: of an agent that is revoked, removed or replaced, of a key."""
+    fleet = Fleet(lab)
+    fleet.start()
+    lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
+    with open(lab.path("release.tar.gz"), "wb") as f:
+        f.write(os.urandom(1 << 20) * 64)
+    lab.ctl_ok("artifacts", "add", "app-a", "--version", "2.1.0", "--file", lab.path("release.tar.gz"), timeout=60)
+    artifact = fleet.do("GET", "/api/artifacts")[0]["artifactId"]
+    token = fleet.token(uses=9)
+
+    def newcomer(agent_id, instance="machine-1"):
+        """An agent that is to install it; as who it asks."""
+        csr, key = request()
+        shown = context_with(fleet, lab, pem_of(key, join(fleet, token, agent_id, instance, csr)["certificate"]))
+        check_equal(register(fleet, agent_id, context=shown, apps=["app-a"])["type"], "registered", agent_id)
+        fleet.do("POST", f"/api/agents/{agent_id}/update-app", {"appId": "app-a", "version": "2.1.0"}, 202)
+        return shown
+    shown = {name: newcomer(name) for name in ("agent-1", "agent-2", "agent-3", "agent-4")}
+    downloads = {name: Download(fleet, artifact, context=shown[name]) for name in shown}
+    made = fleet.do("POST", "/api/keys", {"name": "ci", "role": "operator"}, 201)["key"]
+    downloads["ci"] = Download(fleet, artifact, key=made)
+    fleet.do("POST", "/api/agents/agent-1/revoke")
+    fleet.do("DELETE", "/api/agents/agent-2")
+    fleet.do("POST", "/api/agents/agent-3/allow-rejoin", {"forSeconds": 600})
+    check_equal(join(fleet, token, "agent-3", "machine-2")["type"], "joined", "another machine")
+    fleet.do("DELETE", "/api/keys/ci")
+    for name in ("agent-1", "agent-2", "agent-3", "ci"):
+        download = downloads[name]
+        got = download.rest()
+        check(got < download.size, f"{name} got all of {download.size} bytes")
+    check_equal(downloads["agent-4"].rest(), downloads["agent-4"].size, "what the one got that nobody has put out")
+    for name, status in (("agent-1", 401), ("agent-2", 401), ("agent-3", 401), ("agent-4", 200)):
+        answer = fleet.ask("GET", f"/api/artifacts/{artifact}/file", key=None, context=shown[name])
+        check_equal(answer.status, status, f"{name} asks once more")
 
 
 def a_man_in_the_middle(lab):
@@ -844,7 +905,7 @@ def the_console_s_own_certificate(lab):
 
 if __name__ == "__main__":
     harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_bad_neighbour, a_taken_name, revoked_while_connected,
-                  a_man_in_the_middle, certificates_are_renewed, one_that_does_not_renew, modes, sessions_are_resumed,
+                  revoked_while_it_downloads, a_man_in_the_middle, certificates_are_renewed, one_that_does_not_renew, modes, sessions_are_resumed,
                   a_certificate_is_enough, command_keys_change, a_console_moves,
                   agents_that_have_something, without_tls_there_are_keys,
                   the_console_s_own_certificate])
