@@ -310,6 +310,12 @@ while True:
     fleet.until("the refusal is in the audit log",
                 lambda: [e for e in fleet.audit(agentId=server.name, limit=20) if e["seq"] > seen and "refused" in e["message"]],
                 timeout=60)
+    # Nor does it reach the host's state, where keys, ledger and files from before pushes lie.
+    for folder in ("/var/lib/fleet-driver-host", "/var/lib/fleet-driver-host/ledger"):
+        seen = server.exec("setpriv", "--reuid=fleet-agent", "--regid=fleet-agent", "--clear-groups", "sh", "-c",
+                           f"ls {folder}/ || cat {folder} || touch {folder}/x || mv {folder} {folder}.away", check=False)
+        check_equal((seen.returncode != 0, seen.stdout), (True, ""), f"what the agent's user sees of {folder}")
+    check_equal(server.sh("ls /var/lib/fleet-driver-host/ledger").strip(), "/var/lib/fleet-driver-host/ledger", "the ledger")
     others = server.exec("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "/usr/bin/python3", "-c",
                          "import socket; socket.socket(socket.AF_UNIX).connect('/run/fleet-agent/host.sock')", check=False)
     check(others.returncode != 0, "anybody can connect to the host's socket")
