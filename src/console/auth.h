@@ -98,7 +98,7 @@ enum agent_access auth_judge_agent(
 bool auth_origin_is_own(const char *origin, const char *host);
 bool auth_host_is_local(const char *host); /* localhost, 127.0.0.1, [::1], each with or without a port */
 /* May a page's request pass, by what the browser says of the page? by_cookie: it has shown no more than a
- * cookie, which browsers add by themselves. NULL, or why not. */
-const char *auth_origin_fault(const struct fleet_http_request *req, bool by_cookie);
+ * cookie, which browsers add by themselves. tls: this console's own pages come by https. NULL, or why not. */
+const char *auth_origin_fault(const struct fleet_http_request *req, bool tls, bool by_cookie);
 
 #endif

@@ -124,7 +124,7 @@ static bool identify(struct auth *auth, struct fleet_http_request *req, const st
 	if (!session || keys_state(session->key) != KEY_VALID)
 		return may_ask(auth, req) && auth_refuse(req, 401, "unauthenticated",
 						     "an API key is needed: Authorization: Bearer KEY");
-	fault = auth_origin_fault(req, true);
+	fault = auth_origin_fault(req, auth->tls, true);
 	if (fault)
 		return refuse_page(auth, req, route, fault);
 	keys_used(session->key);
@@ -188,7 +188,7 @@ bool auth_gate(struct auth *auth, struct fleet_http_request *req, const struct f
 			"a console in --dev mode answers to localhost only, not to the name in Host");
 	if (role == ACCESS_HUB)
 		return true;
-	fault = auth_origin_fault(req, false);
+	fault = auth_origin_fault(req, auth->tls, false);
 	if (fault)
 		return refuse_page(auth, req, route, fault);
 	if (role == ACCESS_NONE) /* also a login: its key is counted when it is looked at */
