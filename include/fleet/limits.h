@@ -77,8 +77,11 @@
 #define FLEET_SESSION_S           43200       /* then the key is asked for again */
 #define FLEET_LOGIN_TRIES         5           /* wrong keys from one address that cost nothing */
 #define FLEET_LOGIN_WAIT_S_MAX    60          /* what further ones cost, doubling up to here */
+#define FLEET_LOGIN_AGENT_WAIT_S  20          /* an agent's; it tries every 30 s, and hears why each time */
 #define FLEET_LOGIN_MEMORY_S      900         /* after so long without one they are forgotten */
 #define FLEET_LOGIN_ADDRESSES_MAX 4096        /* told apart; what comes from more counts together */
+#define FLEET_LOGIN_AGENTS_APART  64          /* likewise: agentIds, claimed in vain from one address */
+#define FLEET_LOGIN_AGENTS_MAX    4096        /* of all addresses */
 #define FLEET_REFUSALS_PER_MINUTE 20          /* in the audit log; more are counted */
 #define FLEET_ASKS_PER_S          100         /* without a key, from one address, in the long run */
 #define FLEET_ASKS_BURST          1000

@@ -14,6 +14,9 @@ fleet_http_handler api_commands_list, api_commands_get, api_commands_delete;
 fleet_http_handler api_artifacts_list, api_artifacts_get, api_artifacts_add, api_artifacts_put,
 	api_artifacts_delete;
 fleet_http_handler api_artifacts_file;
+/* Ends downloads of those who may not have them any more, and of an agent that is gone (NULL: none): when
+ * somebody was revoked, and once a second. */
+void api_artifacts_file_check(struct console *console, const char *gone_agent);
 fleet_http_handler api_audit_list, api_audit_doubts, api_audit_accept_gap;
 fleet_http_handler api_keys_list, api_keys_create, api_keys_get, api_keys_revoke, api_keys_rotate;
 fleet_http_handler api_session_log_in, api_session_get, api_session_log_out;

@@ -1,7 +1,8 @@
 /* GET /api/artifacts/:artifactId/file: the release itself, for the agents that are to install it. Read from
  * disk by the file worker, one block at a time and not before the one ahead of it has left: neither a slow
  * disk nor a slow client stops the loop, and a download costs the memory of two blocks. Ranges and a strong
- * ETag let a download that was cut off go on where it was. */
+ * ETag let a download that was cut off go on where it was. It does not outlive the right to it: who is
+ * revoked meanwhile gets no more of it. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +14,10 @@
 
 struct serving {
 	struct file_job job;
+	struct serving *next, **prev; /* in console->servings */
 	struct console *console;
+	struct events_reader reader;      /* whose it is */
+	char *agent_id;                   /* owned; NULL: no agent's */
 	struct fleet_http_request *req;   /* until the answer begins */
 	struct fleet_http_stream *stream; /* NULL: the client has left */
 	char *path;                       /* owned */
@@ -29,6 +33,11 @@ static void serving_free(struct serving *s)
 {
 	if (s->fd >= 0)
 		(void)close(s->fd); /* it was read only */
+	*s->prev = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	s->reader.done(s->reader.arg);
+	free(s->agent_id);
 	free(s->path);
 	free(s);
 }
@@ -182,8 +191,14 @@ static void on_opened(struct file_job *job, int result, const struct fleet_error
 	struct serving *s = (struct serving *)job;
 
 	s->reading = false;
-	if (result >= 0) {
+	if (result >= 0 && s->reader.may_stay(s->reader.arg)) {
 		begin_answer(s);
+		return;
+	}
+	if (result >= 0) {
+		fleet_http_reply_problem(
+			s->req, 403, "forbidden", NULL, "what you have shown does not count any more");
+		serving_free(s);
 		return;
 	}
 	log_error("%s", err->message);
@@ -196,13 +211,10 @@ static void on_opened(struct file_job *job, int result, const struct fleet_error
 static bool may_have(struct fleet_http_request *req, const struct console *console, const struct artifact *a)
 {
 	_cleanup_free_ char *source = artifact_source(a);
-	const char *agent_id;
-	struct proof proof;
+	const char *agent_id = auth_agent(req);
 
 	if (auth_key(req))
 		return true; /* the gate has judged it */
-	members_read_proof(req, &proof);
-	agent_id = members_find(&console->members, &proof);
 	if (agent_id && commands_find_source(&console->commands, source, agent_id, true))
 		return true;
 	fleet_http_reply_problem(req, 403, "forbidden", NULL,
@@ -225,7 +237,14 @@ void api_artifacts_file(struct fleet_http_request *req, void *arg)
 	if (!may_have(req, console, a))
 		return;
 	s = xcalloc(1, sizeof(*s));
+	s->next = console->servings;
+	s->prev = &console->servings;
+	if (s->next)
+		s->next->prev = &s->next;
+	console->servings = s;
 	s->console = console;
+	s->reader = auth_reader(&console->auth, req);
+	s->agent_id = xstrdup(auth_agent(req));
 	s->req = req;
 	s->path = artifacts_path(&console->artifacts, a->id);
 	s->fd = -1;
@@ -235,4 +254,18 @@ void api_artifacts_file(struct fleet_http_request *req, void *arg)
 	s->job.run = run_open;
 	s->job.done = on_opened;
 	file_worker_submit(console->files, &s->job);
+}
+
+void api_artifacts_file_check(struct console *console, const char *gone_agent)
+{
+	for (struct serving *s = console->servings, *next; s; s = next) {
+		next = s->next;
+		if (!s->stream || /* it has not begun, and is judged when it does; or is over */
+			(s->reader.may_stay(s->reader.arg) &&
+				!(gone_agent && str_equal(s->agent_id, gone_agent))))
+			continue;
+		fleet_http_stream_abort(TAKE_PTR(s->stream));
+		if (!s->reading)
+			serving_free(s);
+	}
 }

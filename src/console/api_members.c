@@ -82,6 +82,7 @@ void api_agents_revoke(struct fleet_http_request *req, void *arg)
 		return;
 	members_revoke(&console->members, c->agent_id, &asker, on_changed, c);
 	hub_cut(console->hub, c->agent_id, "the agent was revoked");
+	api_artifacts_file_check(console, c->agent_id);
 }
 
 void api_agents_remove(struct fleet_http_request *req, void *arg)
@@ -94,6 +95,7 @@ void api_agents_remove(struct fleet_http_request *req, void *arg)
 		return;
 	/* In this order: what the end of the connection has saved must not come after the removal. */
 	hub_cut(console->hub, c->agent_id, "the agent was removed");
+	api_artifacts_file_check(console, c->agent_id);
 	registry_remove(&console->registry, c->agent_id);
 	members_remove(&console->members, c->agent_id, &asker, on_changed, c);
 }

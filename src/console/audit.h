@@ -1,5 +1,5 @@
-/* The console's own words in the audit log: about agents and about itself. (Commands' words are outcome.h's.)
- * A failure to keep one is logged. Event loop only. */
+/* The console's own words in the audit log: about agents and about itself. (Commands' words are outcome.h's,
+ * refusals' logins.h's.) A failure to keep one is logged. Event loop only. */
 #ifndef CONSOLE_AUDIT_H
 #define CONSOLE_AUDIT_H
 #include "console/store.h"
@@ -10,18 +10,5 @@ void audit_agent(struct store *store, const char *agent_id, const char *source_a
 /* category system; agent_id may be NULL. */
 void audit_system(struct store *store, const char *agent_id, struct json_object *takes_details,
 	const char *fmt, ...) FLEET_PRINTF(4, 5);
-
-/* Refusals are rationed: nobody without a credential may fill the log. */
-struct audit_ration {
-	int64_t since_ms; /* monotonic */
-	unsigned told, left_out;
-};
-struct audit_refused { /* borrowed texts */
-	const char *category, *agent_id, *peer;
-	const char *what; /* "agent refused" */
-	const char *why;
-};
-/* Logged in any case. */
-void audit_refusal(struct audit_ration *ration, struct store *store, const struct audit_refused *refused);
 
 #endif

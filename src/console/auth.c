@@ -10,10 +10,14 @@
 /* Takes the same time wherever the first difference lies. */
 bool auth_digests_equal(const unsigned char a[FLEET_SHA256_LEN], const unsigned char b[FLEET_SHA256_LEN])
 {
-	volatile unsigned char difference = 0;
+	volatile uint64_t difference =
+		0; /* in words: a stranger's key is held against those of 10,000 agents */
+	uint64_t left[FLEET_SHA256_LEN / sizeof(uint64_t)], right[FLEET_ARRAY_LEN(left)];
 
-	for (size_t i = 0; i < FLEET_SHA256_LEN; i++)
-		difference = (unsigned char)(difference | (a[i] ^ b[i]));
+	memcpy(left, a, sizeof(left));
+	memcpy(right, b, sizeof(right));
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(left); i++)
+		difference |= left[i] ^ right[i];
 	return difference == 0;
 }
 
@@ -80,6 +84,9 @@ enum agent_access auth_judge_agent(
 struct asker {
 	struct api_key *key; /* a reference; NULL: an agent */
 	char *actor;         /* owned */
+	char *agent_id;      /* owned; NULL: it has a key */
+	uint64_t version;    /* of what was known of the agent then */
+	int64_t expires_ms;  /* its certificate does; 0: it has shown none */
 	bool by_session;
 	unsigned char session[FLEET_SHA256_LEN];
 };
@@ -90,6 +97,7 @@ static void asker_free(void *arg)
 
 	api_key_unref(asker->key);
 	free(asker->actor);
+	free(asker->agent_id);
 	free(asker);
 }
 
@@ -98,6 +106,7 @@ void auth_init(struct auth *auth, const struct console_config *config, struct st
 {
 	*auth = (struct auth){.config = config, .keys = keys, .registry = registry};
 	logins_init(&auth->logins, store);
+	auth->logins.minute_ms = fleet_clock_monotonic_ms();
 	if (config->dev)
 		auth->dev = api_key_new("operator", ROLE_ADMIN);
 }
@@ -134,18 +143,46 @@ bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, c
 	return false;
 }
 
-void auth_welcome(struct fleet_http_request *req, struct api_key *key, const char *name, const char *face,
-	const struct session *session)
+void auth_reply_wait(struct fleet_http_request *req, int64_t wait_ms, const char *what)
+{
+	char seconds[24];
+
+	(void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000); /* fits */
+	fleet_http_add_header(req, "Connection", "close");
+	fleet_http_add_header(req, "Retry-After", seconds);
+	fleet_http_reply_problem(req, 429, "rate-limited", NULL, "%s came from %s: try again in %s s", what,
+		fleet_http_peer(req), seconds);
+}
+
+static struct asker *welcome(struct fleet_http_request *req, const char *name, const char *face)
 {
 	struct asker *asker = xcalloc(1, sizeof(*asker));
 
-	asker->key = key ? api_key_ref(key) : NULL;
 	asker->actor = xasprintf("%s@%s", name, face);
+	fleet_http_set_known(req);
+	fleet_http_set_context(req, asker, asker_free);
+	return asker;
+}
+
+void auth_welcome(
+	struct fleet_http_request *req, struct api_key *key, const char *face, const struct session *session)
+{
+	struct asker *asker = welcome(req, key->name, face);
+
+	asker->key = api_key_ref(key);
 	asker->by_session = session != NULL;
 	if (session)
 		memcpy(asker->session, session->digest, sizeof(asker->session));
-	fleet_http_set_known(req);
-	fleet_http_set_context(req, asker, asker_free);
+}
+
+void auth_welcome_agent(
+	const struct auth *auth, struct fleet_http_request *req, const char *agent_id, int64_t expires_ms)
+{
+	struct asker *asker = welcome(req, agent_id, "agent");
+
+	asker->agent_id = xstrdup(agent_id);
+	asker->version = members_version(auth->members, agent_id);
+	asker->expires_ms = expires_ms;
 }
 
 const char *auth_actor(const struct fleet_http_request *req)
@@ -160,6 +197,13 @@ struct api_key *auth_key(const struct fleet_http_request *req)
 	const struct asker *asker = fleet_http_context(req);
 
 	return asker ? asker->key : NULL;
+}
+
+const char *auth_agent(const struct fleet_http_request *req)
+{
+	const struct asker *asker = fleet_http_context(req);
+
+	return asker ? asker->agent_id : NULL;
 }
 
 /* --- what they see ----------------------------------------------------------------------------------- */
@@ -212,12 +256,20 @@ static bool reader_sees(const char *agent_id, void *arg)
 	return key_sees(reading->auth->registry, reading->asker.key, agent_id);
 }
 
+static bool agent_may_stay(const struct auth *auth, const struct asker *asker)
+{
+	return members_version(auth->members, asker->agent_id) == asker->version &&
+	       (!asker->expires_ms || fleet_clock_wall_ms() < asker->expires_ms);
+}
+
 /* A stream outlives the request that opened it, and must not outlive what it was opened with. */
 static bool reader_may_stay(void *arg)
 {
 	const struct reading *reading = arg;
 	const struct auth *auth = reading->auth;
 
+	if (reading->asker.agent_id)
+		return agent_may_stay(auth, &reading->asker);
 	if (reading->asker.key == auth->dev)
 		return true;
 	if (reading->asker.by_session &&
@@ -231,6 +283,7 @@ static void reader_done(void *arg)
 	struct reading *reading = arg;
 
 	api_key_unref(reading->asker.key);
+	free(reading->asker.agent_id);
 	free(reading);
 }
 
@@ -242,7 +295,9 @@ struct events_reader auth_reader(const struct auth *auth, const struct fleet_htt
 	reading->auth = auth;
 	reading->asker = *asker;
 	reading->asker.actor = NULL;
-	(void)api_key_ref(reading->asker.key); /* it is the reading's */
+	reading->asker.agent_id = xstrdup(asker->agent_id);
+	if (asker->key)
+		(void)api_key_ref(asker->key); /* it is the reading's */
 	return (struct events_reader){
 		.sees = reader_sees,
 		.may_stay = reader_may_stay,

@@ -42,11 +42,14 @@ bool auth_gate(struct auth *auth, struct fleet_http_request *req, const struct f
 const char *auth_actor(const struct fleet_http_request *req);
 /* Its key, borrowed from it; NULL: an agent's, or none was asked. */
 struct api_key *auth_key(const struct fleet_http_request *req);
+/* The agent that asks, borrowed from it; NULL: it is none. */
+const char *auth_agent(const struct fleet_http_request *req);
 /* Is this agent within the reach of who asks? */
 bool auth_sees(const struct auth *auth, const struct fleet_http_request *req, const char *agent_id);
 /* The agents within it as a JSON array, owned; NULL where it is all of them. */
 struct json_object *auth_agents_seen(const struct auth *auth, const struct fleet_http_request *req);
-/* Of a request for events: who reads, to be given to events_serve. */
+/* Of a request for what goes on (events, a file): who reads, to be given to events_serve or kept; its done is
+ * to be called. */
 struct events_reader auth_reader(const struct auth *auth, const struct fleet_http_request *req);
 
 /* --- sessions (auth_session.c), and between the files
@@ -61,12 +64,18 @@ void auth_log_out(struct auth *auth, struct fleet_http_request *req);
 struct json_object *auth_describe(const struct auth *auth, const struct fleet_http_request *req);
 /* The bearer token, or NULL. Borrowed from authorization. */
 const char *auth_bearer_token(const char *authorization);
-/* Notes who asks. key: NULL for an agent, whose name it then is; session: NULL none. */
-void auth_welcome(struct fleet_http_request *req, struct api_key *key, const char *name, const char *face,
-	const struct session *session);
+/* Notes who asks. session: NULL none. */
+void auth_welcome(
+	struct fleet_http_request *req, struct api_key *key, const char *face, const struct session *session);
+/* expires_ms: when its certificate does; 0: it has shown none. */
+void auth_welcome_agent(
+	const struct auth *auth, struct fleet_http_request *req, const char *agent_id, int64_t expires_ms);
 /* Whose key, after all that is to be counted, audited and answered where it is no good (NULL). */
 struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *req, const char *secret);
 bool auth_refuse(struct fleet_http_request *req, int status, const char *kind, const char *why);
+/* 429 to who has to wait; what: "too many wrong keys". Ends the connection, so that asking on and on costs a
+ * new one each time. */
+void auth_reply_wait(struct fleet_http_request *req, int64_t wait_ms, const char *what);
 
 /* --- agents ------------------------------------------------------------------------------------------ */
 
@@ -89,7 +98,7 @@ enum agent_access auth_judge_agent(
 bool auth_origin_is_own(const char *origin, const char *host);
 bool auth_host_is_local(const char *host); /* localhost, 127.0.0.1, [::1], each with or without a port */
 /* May a page's request pass, by what the browser says of the page? by_cookie: it has shown no more than a
- * cookie, which browsers add by themselves. NULL, or why not. */
-const char *auth_origin_fault(const struct fleet_http_request *req, bool by_cookie);
+ * cookie, which browsers add by themselves. tls: this console's own pages come by https. NULL, or why not. */
+const char *auth_origin_fault(const struct fleet_http_request *req, bool tls, bool by_cookie);
 
 #endif

@@ -27,7 +27,6 @@ struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *
 	int64_t wait_ms = logins_wait_ms(&auth->logins, peer, now_ms);
 	enum key_state state = KEY_UNKNOWN;
 	struct api_key *key = NULL;
-	char seconds[24];
 
 	if (!wait_ms || api_key_is_made_here(secret))
 		state = keys_find(auth->keys, secret, &key);
@@ -40,11 +39,7 @@ struct api_key *auth_check_secret(struct auth *auth, struct fleet_http_request *
 	else
 		logins_slowed(&auth->logins, peer, now_ms);
 	if (wait_ms) {
-		(void)snprintf(
-			seconds, sizeof(seconds), "%lld", (long long)(wait_ms + 999) / 1000); /* fits */
-		fleet_http_add_header(req, "Retry-After", seconds);
-		fleet_http_reply_problem(req, 429, "rate-limited", NULL,
-			"too many wrong keys came from %s: try again in %s s", peer, seconds);
+		auth_reply_wait(req, wait_ms, "too many wrong keys");
 	} else if (key) {
 		fleet_http_add_header(req, "WWW-Authenticate", "Bearer realm=\"fleet\"");
 		fleet_http_reply_problem(
@@ -85,16 +80,20 @@ static bool refuse_page(struct auth *auth, struct fleet_http_request *req,
 	return auth_refuse(req, 403, "forbidden", fault);
 }
 
-/* By its key, or by the certificate of its connection. False: it is none. */
+/* By its key, or by the certificate of its connection. False: it is none; then its key is looked for, and
+ * counted, as anybody's. */
 static bool welcome_agent(const struct auth *auth, struct fleet_http_request *req)
 {
 	const char *agent_id;
 	struct proof proof;
 
 	members_read_proof(req, &proof);
+	proof.made_here_only =
+		logins_wait_ms(&auth->logins, fleet_http_peer(req), fleet_clock_monotonic_ms()) > 0;
 	agent_id = members_find(auth->members, &proof);
 	if (agent_id)
-		auth_welcome(req, NULL, agent_id, face_of(req), NULL);
+		auth_welcome_agent(
+			auth, req, agent_id, proof.certificate > 0 ? proof.facts.ends_s * 1000 : 0);
 	return agent_id != NULL;
 }
 
@@ -108,7 +107,7 @@ static bool identify(struct auth *auth, struct fleet_http_request *req, const st
 	struct api_key *key;
 
 	if (auth->dev) {
-		auth_welcome(req, auth->dev, auth->dev->name, face_of(req), NULL);
+		auth_welcome(req, auth->dev, face_of(req), NULL);
 		return true;
 	}
 	if (access_role(route->access) == ACCESS_RELEASE && welcome_agent(auth, req))
@@ -118,18 +117,18 @@ static bool identify(struct auth *auth, struct fleet_http_request *req, const st
 		key = auth_check_secret(auth, req, token ? token : "");
 		if (!key)
 			return false;
-		auth_welcome(req, key, key->name, face_of(req), NULL);
+		auth_welcome(req, key, face_of(req), NULL);
 		return true;
 	}
 	session = cookie ? sessions_find(&auth->sessions, cookie, fleet_clock_wall_ms()) : NULL;
 	if (!session || keys_state(session->key) != KEY_VALID)
 		return may_ask(auth, req) && auth_refuse(req, 401, "unauthenticated",
 						     "an API key is needed: Authorization: Bearer KEY");
-	fault = auth_origin_fault(req, true);
+	fault = auth_origin_fault(req, auth->tls, true);
 	if (fault)
 		return refuse_page(auth, req, route, fault);
 	keys_used(session->key);
-	auth_welcome(req, session->key, session->key->name, "dashboard", session);
+	auth_welcome(req, session->key, "dashboard", session);
 	return true;
 }
 
@@ -189,7 +188,7 @@ bool auth_gate(struct auth *auth, struct fleet_http_request *req, const struct f
 			"a console in --dev mode answers to localhost only, not to the name in Host");
 	if (role == ACCESS_HUB)
 		return true;
-	fault = auth_origin_fault(req, false);
+	fault = auth_origin_fault(req, auth->tls, false);
 	if (fault)
 		return refuse_page(auth, req, route, fault);
 	if (role == ACCESS_NONE) /* also a login: its key is counted when it is looked at */

@@ -37,13 +37,16 @@ static bool is_write(const struct fleet_http_request *req)
 /* SameSite=Strict alone does not do: another port of this host, or another name of this domain, is the same
  * site. Browsers send Origin with every write, and the newer ones Sec-Fetch-Site with everything ("none": the
  * address was typed). */
-const char *auth_origin_fault(const struct fleet_http_request *req, bool by_cookie)
+const char *auth_origin_fault(const struct fleet_http_request *req, bool tls, bool by_cookie)
 {
 	const char *origin = fleet_http_header(req, "Origin"),
 		   *site = fleet_http_header(req, "Sec-Fetch-Site");
 	bool elsewhere = site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
 
-	if (is_write(req) && origin && !auth_origin_is_own(origin, fleet_http_header(req, "Host")))
+	/* Whoever stands in between can serve a page of this very name, by http. */
+	if (is_write(req) && origin &&
+		(!auth_origin_is_own(origin, fleet_http_header(req, "Host")) ||
+			(tls && !str_starts(origin, "https://"))))
 		return "a page from elsewhere may change nothing here (Origin)";
 	if (is_write(req) && elsewhere)
 		return "a page from elsewhere may change nothing here (Sec-Fetch-Site)";

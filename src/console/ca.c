@@ -95,21 +95,6 @@ void ca_names_free(char **names)
 
 /* --- the authority ----------------------------------------------------------------------------------- */
 
-/* `sudo fleet-console ca init`: the console that runs as another user must be able to read it. */
-static int give_to_owner(const char *data_dir, const char *const *paths, struct fleet_error *err)
-{
-	struct stat st;
-
-	if (geteuid() != 0 || stat(data_dir, &st) < 0 || st.st_uid == 0)
-		return 0;
-	for (size_t i = 0; paths[i]; i++) {
-		if (lchown(paths[i], st.st_uid, st.st_gid) < 0)
-			return fleet_error_errno(
-				err, -errno, "cannot give %s to the owner of %s", paths[i], data_dir);
-	}
-	return 0;
-}
-
 int ca_create(const char *data_dir, const char *const *names, struct fleet_error *err)
 {
 	_cleanup_free_ char *dir = xasprintf("%s/ca", data_dir), *cert_file = xasprintf("%s/ca.crt", dir),
@@ -141,8 +126,6 @@ int ca_create(const char *data_dir, const char *const *names, struct fleet_error
 		r = fleet_file_write_durable(key_file, key, strlen(key), 0600, err);
 	if (r >= 0) /* last: with it the authority is there */
 		r = fleet_file_write_durable(cert_file, pem, strlen(pem), 0644, err);
-	if (r >= 0)
-		r = give_to_owner(data_dir, (const char *const[]){dir, key_file, cert_file, NULL}, err);
 	return r < 0 ? fleet_error_wrap(err, "cannot make an authority") : 0;
 }
 

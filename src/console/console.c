@@ -44,6 +44,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	auth_tick(&console->auth);
 	certificate_tick(&console->certificate);
 	hub_tick(console->hub, fleet_clock_wall_ms());
+	api_artifacts_file_check(console, NULL);
 }
 
 static void on_flushed(evutil_socket_t fd, short what, void *arg)
@@ -168,6 +169,7 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 		.registry = &console->registry,
 		.commands = &console->commands,
 		.members = &console->members,
+		.logins = &console->auth.logins,
 		.key = console->key,
 		.key_changes = console->key_changes,
 		.apps_seen = on_apps_seen,
@@ -178,6 +180,7 @@ static int start_rooms(struct console *console, struct fleet_error *err)
 		.config = &console->config,
 		.store = console->store,
 		.members = &console->members,
+		.logins = &console->auth.logins,
 		.registry = &console->registry,
 		.hub = console->hub,
 		.ca = console->ca,
@@ -215,6 +218,7 @@ static void on_key_gone(const struct api_key *key, void *arg)
 
 	auth_key_gone(&console->auth, key);
 	events_check(console->events);
+	api_artifacts_file_check(console, NULL);
 }
 
 static int start_access(struct console *console, struct fleet_error *err)

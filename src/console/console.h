@@ -26,7 +26,8 @@ struct console {
 	struct commands commands;
 	struct file_worker *files;
 	struct artifacts artifacts;
-	struct ca *ca; /* NULL: there is none */
+	struct serving *servings; /* downloads of artifacts; api_artifact_file.c's */
+	struct ca *ca;            /* NULL: there is none */
 	struct members members;
 	struct hub *hub;
 	struct joining *joining;

@@ -4,6 +4,7 @@
 #include "console/audit.h"
 #include "console/backup.h"
 #include "console/console.h"
+#include "console/data_dir.h"
 
 #define EXIT_USAGE 2
 
@@ -58,8 +59,10 @@ static int tell(const char *dir, struct fleet_error *err)
 {
 	struct event_base *base = event_base_new();
 	struct store *store = NULL;
-	int r = base ? store_open(base, dir, &store, err) : fleet_error_set(err, -ENOMEM, "no event loop");
+	int r = base ? data_dir_become_owner(dir, err) : fleet_error_set(err, -ENOMEM, "no event loop");
 
+	if (r >= 0)
+		r = store_open(base, dir, &store, err);
 	if (r >= 0) {
 		audit_system(store, NULL, NULL,
 			"console restored from a backup: what came after it is not in this log");

@@ -3,6 +3,7 @@
 
 #include "console/ca.h"
 #include "console/console.h"
+#include "console/data_dir.h"
 
 #define EXIT_USAGE 2
 
@@ -53,7 +54,7 @@ static int init(const char *dir, const char *const *names)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
 
-	if (ca_create(dir, names, &err) < 0)
+	if (data_dir_become_owner(dir, &err) < 0 || ca_create(dir, names, &err) < 0)
 		return fail(&err);
 	printf("Made an authority in %s/ca; back it up with the rest of %s.\n"
 	       "Start the console anew: it speaks https from then on, with a certificate of its own, unless "
@@ -69,7 +70,9 @@ static int set_names(const char *dir, const char *const *names)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
 
-	if (ca_set_names(dir, names, &err) < 0)
+	if (access(dir, F_OK) < 0)
+		(void)fleet_error_errno(&err, -errno, "cannot open the data directory %s", dir);
+	if (err.code < 0 || data_dir_become_owner(dir, &err) < 0 || ca_set_names(dir, names, &err) < 0)
 		return fail(&err);
 	puts("A console that runs takes the names up within seconds.");
 	return EXIT_SUCCESS;

@@ -24,23 +24,30 @@ static int become(uid_t uid, gid_t gid, struct fleet_error *err)
 	return 0;
 }
 
+int data_dir_make(const char *dir, struct fleet_error *err)
+{
+	const struct passwd *user = geteuid() == 0 ? getpwnam(CONSOLE_USER) : NULL;
+	int r;
+
+	if (access(dir, F_OK) == 0)
+		return 0;
+	r = fleet_mkdir_parents(dir, 0700, err);
+	if (r >= 0 && user && lchown(dir, user->pw_uid, user->pw_gid) < 0)
+		r = fleet_error_errno(err, -errno, "cannot give %s to the user " CONSOLE_USER, dir);
+	return r;
+}
+
 int data_dir_become_owner(const char *dir, struct fleet_error *err)
 {
-	const struct passwd *user;
 	struct stat st;
 	int r;
 
 	if (geteuid() != 0)
 		return 0;
-	if (stat(dir, &st) == 0)
-		return become(st.st_uid, st.st_gid, err);
-	if (errno != ENOENT)
+	r = data_dir_make(dir, err);
+	if (r < 0)
+		return r;
+	if (stat(dir, &st) < 0)
 		return fleet_error_errno(err, -errno, "cannot look at the data directory %s", dir);
-	user = getpwnam(CONSOLE_USER);
-	r = user ? fleet_mkdir_parents(dir, 0700, err) : 0;
-	if (r < 0 || !user)
-		return r; /* root's own console makes it itself */
-	if (lchown(dir, user->pw_uid, user->pw_gid) < 0)
-		return fleet_error_errno(err, -errno, "cannot give %s to the user " CONSOLE_USER, dir);
-	return become(user->pw_uid, user->pw_gid, err);
+	return become(st.st_uid, st.st_gid, err);
 }

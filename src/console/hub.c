@@ -126,11 +126,13 @@ static void on_closed(struct fleet_ws *ws, const struct fleet_ws_end *end, void 
 
 /* --- two for one agentId ----------------------------------------------------------------------------- */
 
-/* The audit log's line about a handshake that was refused. */
-static void tell_refusal(struct hub *hub, const char *agent_id, const char *peer, const char *why)
+/* The audit log's line about a handshake that was refused. known: not for what was shown. */
+static void tell_refusal(
+	struct hub *hub, const char *agent_id, const char *address, const char *why, bool known)
 {
-	audit_refusal(&hub->ration, hub->options.store,
-		&(struct audit_refused){"agent", agent_id, peer, "agent refused", why});
+	logins_agent_refused(hub->options.logins,
+		&(struct login_refusal){"agent", agent_id, address, "agent refused", why}, known,
+		fleet_clock_monotonic_ms());
 }
 
 static const char *link_host(const struct hub_link *link)
@@ -147,7 +149,7 @@ static void refuse_newcomer(struct hub_link *link)
 	_cleanup_free_ char *why = xasprintf("the agentId is in use by %s (%s)", link_host(link), link->peer);
 
 	hub_timer_stop(&link->newcomer_timer);
-	tell_refusal(link->hub, link->agent_id, fleet_http_peer(newcomer), why);
+	tell_refusal(link->hub, link->agent_id, fleet_http_peer(newcomer), why, true);
 	fleet_json_add_string(extra, "agentId", link->agent_id);
 	fleet_http_reply_problem(newcomer, 409, "conflict", extra,
 		"agentId '%s' is in use by %s (%s): give one of the two another FLEET_AGENT_ID",
@@ -285,10 +287,27 @@ bool hub_check_upgrade(struct fleet_http_request *req)
 	return true;
 }
 
-static void refuse_proof(struct hub *hub, struct fleet_http_request *req, const char *agent_id,
-	const struct judgement *judgement)
+void hub_reply_slowed(struct logins *logins, struct fleet_http_request *req, int64_t wait_ms)
 {
-	tell_refusal(hub, agent_id, fleet_http_peer(req), judgement->why);
+	logins_slowed(logins, fleet_http_peer(req), fleet_clock_monotonic_ms());
+	auth_reply_wait(req, wait_ms, "too many wrong credentials");
+}
+
+/* What it has shown proves nothing, but where it was given to it and taken back. */
+static void refuse_proof(struct hub *hub, struct fleet_http_request *req, const char *agent_id,
+	const struct judgement *judgement, int64_t wait_ms)
+{
+	const struct login_refusal refusal = {
+		"agent", agent_id, fleet_http_peer(req), "agent refused", judgement->why};
+
+	if (judgement->verdict != MEMBER_REVOKED && wait_ms) {
+		hub_reply_slowed(hub->options.logins, req, wait_ms);
+		return;
+	}
+	if (judgement->verdict == MEMBER_REVOKED)
+		tell_refusal(hub, agent_id, fleet_http_peer(req), judgement->why, true);
+	else
+		logins_agent_failed(hub->options.logins, &refusal, fleet_clock_monotonic_ms());
 	switch (judgement->verdict) {
 	case MEMBER_REVOKED:
 		fleet_http_reply_problem(req, 403, "forbidden", NULL,
@@ -311,17 +330,22 @@ static bool check_handshake(
 	struct hub *hub, struct fleet_http_request *req, const char *agent_id, struct judgement *ret)
 {
 	struct proof proof;
+	int64_t wait_ms;
 
 	if (fleet_http_header(req, "Origin") && fleet_id_is_valid(agent_id ? agent_id : ""))
-		tell_refusal(hub, agent_id, fleet_http_peer(req), "a browser's Origin");
+		tell_refusal(hub, agent_id, fleet_http_peer(req), "a browser's Origin", false);
 	if (!hub_check_agent(req, agent_id))
 		return false;
+	wait_ms = logins_agent_wait_ms(
+		hub->options.logins, fleet_http_peer(req), agent_id, fleet_clock_monotonic_ms());
 	members_read_proof(req, &proof);
+	proof.made_here_only = wait_ms > 0;
 	members_judge(hub->options.members, &proof, agent_id, ret);
 	if (ret->verdict != MEMBER_WELCOME) {
-		refuse_proof(hub, req, agent_id, ret);
+		refuse_proof(hub, req, agent_id, ret, wait_ms);
 		return false;
 	}
+	logins_agent_came(hub->options.logins, fleet_http_peer(req), agent_id);
 	return hub_check_upgrade(req);
 }
 

@@ -6,6 +6,7 @@
 #define CONSOLE_HUB_H
 #include "console/commands.h"
 #include "console/config.h"
+#include "console/logins.h"
 #include "console/members.h"
 #include "console/registry.h"
 #include "fleet/http_server.h"
@@ -27,6 +28,7 @@ struct hub_options {
 	struct registry *registry;
 	struct commands *commands;
 	const struct members *members;
+	struct logins *logins;
 	const struct fleet_jws_key *key;
 	struct json_object *key_changes; /* an array; NULL: none */
 	/* A heartbeat came: the agent's apps before it, and as it has them. May be NULL. */
@@ -72,6 +74,8 @@ void hub_tick(struct hub *hub, int64_t wall_ms);
  * False: it was answered. For whoever else has a door for agents. */
 bool hub_check_agent(struct fleet_http_request *req, const char *agent_id);
 bool hub_check_upgrade(struct fleet_http_request *req);
+/* Answers whoever has shown too many wrong credentials and waits, and counts it. */
+void hub_reply_slowed(struct logins *logins, struct fleet_http_request *req, int64_t wait_ms);
 
 /* Says 1001 to every agent and takes no more. */
 void hub_stop(struct hub *hub, const char *reason);

@@ -2,7 +2,6 @@
  * store which end in it; the last one out frees it. */
 #ifndef CONSOLE_HUB_LINK_H
 #define CONSOLE_HUB_LINK_H
-#include "console/audit.h"
 #include "console/hub.h"
 #include "fleet/ws.h"
 
@@ -13,7 +12,6 @@ struct hub {
 	size_t count;
 	bool stopping;
 	struct joining *joining; /* borrowed; NULL: certificates are not renewed */
-	struct audit_ration ration;
 };
 struct hub_ping;
 struct hub_query;

@@ -1,6 +1,5 @@
 #include "console/joining_internal.h"
 
-#include "console/audit.h"
 #include "console/hub.h"
 #include "console/join_tokens.h"
 #include "fleet/clock.h"
@@ -91,8 +90,9 @@ static void refuse(struct conversation *c, const char *code, const char *why)
 {
 	struct json_object *message = fleet_message_new(FLEET_MESSAGE_ERROR);
 
-	audit_refusal(&c->joining->ration, c->joining->options.store,
-		&(struct audit_refused){"access", c->agent_id, c->address, "joining refused", why});
+	logins_agent_refused(c->joining->options.logins,
+		&(struct login_refusal){"access", c->agent_id, c->address, "joining refused", why}, true,
+		fleet_clock_monotonic_ms());
 	fleet_json_add_string(message, "code", code);
 	fleet_json_add_string(message, "message", why);
 	send_and_close(c, message, CLOSE_POLICY, code);
@@ -317,11 +317,21 @@ static void on_message(struct fleet_ws *ws, const char *text, size_t len, void *
 
 static const struct fleet_ws_events events = {.message = on_message, .closed = on_closed};
 
+/* A token can be guessed by nobody: a good one is heard also from where others have tried in vain. */
 static void reject(struct joining *joining, struct fleet_http_request *req, const char *agent_id, int status,
 	const char *why)
 {
-	audit_refusal(&joining->ration, joining->options.store,
-		&(struct audit_refused){"access", agent_id, fleet_http_peer(req), "joining refused", why});
+	const struct login_refusal refusal = {
+		"access", agent_id, fleet_http_peer(req), "joining refused", why};
+	const int64_t now_ms = fleet_clock_monotonic_ms(),
+		      wait_ms = logins_agent_wait_ms(
+			      joining->options.logins, refusal.address, agent_id, now_ms);
+
+	if (wait_ms) {
+		hub_reply_slowed(joining->options.logins, req, wait_ms);
+		return;
+	}
+	logins_agent_failed(joining->options.logins, &refusal, now_ms);
 	fleet_http_reply_problem(
 		req, status, status == 401 ? "unauthenticated" : "forbidden", NULL, "%s", why);
 }

@@ -5,6 +5,7 @@
 #ifndef CONSOLE_JOINING_H
 #define CONSOLE_JOINING_H
 #include "console/certificate.h"
+#include "console/logins.h"
 #include "console/members.h"
 #include "console/registry.h"
 
@@ -17,6 +18,7 @@ struct joining_options { /* all borrowed */
 	const struct console_config *config;
 	struct store *store;
 	struct members *members;
+	struct logins *logins;
 	const struct registry *registry;
 	struct hub *hub;
 	const struct ca *ca;                   /* NULL: agents are given keys */

@@ -1,7 +1,6 @@
 /* What the files of joining share. Nobody else includes this. */
 #ifndef CONSOLE_JOINING_INTERNAL_H
 #define CONSOLE_JOINING_INTERNAL_H
-#include "console/audit.h"
 #include "console/joining.h"
 
 struct conversation;
@@ -9,7 +8,6 @@ struct joining {
 	struct joining_options options;
 	struct conversation *all;
 	size_t count;
-	struct audit_ration ration;
 };
 
 /* Else agents are given keys, if anything. */

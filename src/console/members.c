@@ -146,7 +146,9 @@ static void judge_key(
 	const struct members *members, const struct proof *proof, const char *agent_id, struct judgement *j)
 {
 	unsigned char digest[FLEET_SHA256_LEN];
-	enum agent_access access = auth_judge_agent(members->config, proof->authorization, agent_id);
+	enum agent_access access =
+		proof->made_here_only ? AGENT_UNAUTHENTICATED
+				      : auth_judge_agent(members->config, proof->authorization, agent_id);
 	const struct member *m = members_get(members, agent_id);
 	bool has_key = auth_bearer_digest(proof->authorization, digest) >= 0;
 
@@ -155,7 +157,8 @@ static void judge_key(
 			"its key of console.yaml does not count any more: it has joined by a token");
 	} else if (access == AGENT_WELCOME || (has_key && find_credential(m, CREDENTIAL_KEY, digest))) {
 		j->verdict = MEMBER_WELCOME;
-	} else if (has_key && (access == AGENT_OTHERS_KEY || find_by_key(members, digest))) {
+	} else if (has_key && (access == AGENT_OTHERS_KEY ||
+				      (!proof->made_here_only && find_by_key(members, digest)))) {
 		say(j, MEMBER_OTHERS, "the key of another agent");
 	} else {
 		say(j, MEMBER_UNKNOWN, "no valid key");
@@ -205,8 +208,8 @@ static const char *find_any(const struct members *members, const struct proof *p
 	if (!members_take_keys(members) || auth_bearer_digest(proof->authorization, digest) < 0)
 		return NULL;
 	m = find_by_key(members, digest);
-	if (m)
-		return m->agent_id;
+	if (m || proof->made_here_only)
+		return m ? m->agent_id : NULL;
 	named = auth_find_agent(members->config, proof->authorization);
 	m = named ? members_get(members, named) : NULL;
 	return m && m->joined_ms ? NULL : named;
@@ -218,6 +221,13 @@ const char *members_find(const struct members *members, const struct proof *proo
 	const struct member *m = agent_id ? members_get(members, agent_id) : NULL;
 
 	return m && m->revoked_ms ? NULL : agent_id;
+}
+
+uint64_t members_version(const struct members *members, const char *agent_id)
+{
+	const struct member *m = members_get(members, agent_id);
+
+	return m ? m->version : 0;
 }
 
 /* --- an operator's word ------------------------------------------------------------------------------ */

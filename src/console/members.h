@@ -33,6 +33,9 @@ struct proof {
 	int certificate;           /* 1 a good one, 0 none, -EKEYREJECTED one that is not: why */
 	struct fleet_x509_facts facts;
 	char why[256];
+	/* What this console made itself is looked at and no more: nobody guesses it, so that it is heard also
+	 * from where others guess (logins.h). */
+	bool made_here_only;
 };
 void members_read_proof(const struct fleet_http_request *req, struct proof *ret);
 
@@ -46,6 +49,9 @@ void members_judge(const struct members *members, const struct proof *proof, con
 	struct judgement *ret);
 /* The agent whose proof it is, or NULL. Borrowed from members or its config. */
 const char *members_find(const struct members *members, const struct proof *proof);
+/* What is known of the agent, as a number that changes with it: whoever was let in by what held before is
+ * judged anew. 0: nothing (a key of console.yaml alone). */
+uint64_t members_version(const struct members *members, const char *agent_id);
 
 /* --- changing ---------------------------------------------------------------------------------------- */
 

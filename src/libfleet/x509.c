@@ -5,8 +5,9 @@
 #include <openssl/x509v3.h>
 #include "x509_internal.h"
 
-#define STRENGTH_MIN 112 /* bits: RSA of 2048, P-256 has 128 */
-#define NAME_MAX_LEN 64  /* X.520's bound of a CN */
+#define STRENGTH_MIN 112  /* bits: RSA of 2048, P-256 has 128 */
+#define KEY_BITS_MAX 4096 /* RSA of 16384 costs us some 30 times as much, and whoever shows it nothing */
+#define NAME_MAX_LEN 64   /* X.520's bound of a CN */
 #define DAY_S        INT64_C(86400)
 
 static void name_freep(X509_NAME **name)
@@ -83,6 +84,19 @@ int x509_read_certificate(BIO *bio, X509 **ret, struct fleet_error *err)
 	return 0;
 }
 
+bool x509_key_is_fit(EVP_PKEY *key)
+{
+	static const int kinds[] = {EVP_PKEY_EC, EVP_PKEY_ED25519, EVP_PKEY_RSA};
+
+	if (!key || EVP_PKEY_get_security_bits(key) < STRENGTH_MIN || EVP_PKEY_get_bits(key) > KEY_BITS_MAX)
+		return false;
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(kinds); i++) {
+		if (EVP_PKEY_get_base_id(key) == kinds[i])
+			return true;
+	}
+	return false;
+}
+
 /* Signed with its own key, and that is one to rely on. */
 int x509_read_request(const char *pem, X509_REQ **ret, struct fleet_error *err)
 {
@@ -95,8 +109,11 @@ int x509_read_request(const char *pem, X509_REQ **ret, struct fleet_error *err)
 	ERR_clear_error();
 	if (!request || !key)
 		return fleet_error_set(err, -EBADMSG, "not a certificate request in PEM form");
-	if (EVP_PKEY_get_security_bits(key) < STRENGTH_MIN)
-		return fleet_error_set(err, -EBADMSG, "the key of the certificate request is too weak");
+	if (!x509_key_is_fit(key))
+		return fleet_error_set(err, -EBADMSG,
+			"the key of the certificate request is too weak, or of another kind than EC, Ed25519 "
+			"and RSA up to %d bits",
+			KEY_BITS_MAX);
 	good = X509_REQ_verify(request, key);
 	ERR_clear_error();
 	if (good != 1)

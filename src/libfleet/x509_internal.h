@@ -27,6 +27,8 @@ int x509_failed(struct fleet_error *err, const char *what);
 int x509_no_password(char *out, int size, int writing, void *arg);
 BIO *x509_text(const char *text, size_t len); /* owned; the text is borrowed */
 
+/* Does a key say enough, and cost little enough to be asked of? Whoever comes may show one. */
+bool x509_key_is_fit(EVP_PKEY *key);
 /* *ret owned. -EBADMSG. */
 int x509_read_key(const char *pem, EVP_PKEY **ret, struct fleet_error *err) FLEET_MUST_CHECK;
 int x509_read_certificate(BIO *bio, X509 **ret, struct fleet_error *err) FLEET_MUST_CHECK;

@@ -150,8 +150,9 @@ class Refused(Exception):
         self.status, self.text = status, text
 
 
-def talk(fleet, path, said, credential=None, context=None):
-    """Opens a WebSocket, says one message, returns the first answer. Refused for a handshake that is."""
+def talk(fleet, path, said, credential=None, context=None, source=None):
+    """Opens a WebSocket, says one message, returns the first answer. Refused for a handshake that is. source: from which of
+    this machine's addresses, for wrong credentials of one address cost waiting."""
     import websockets  # pylint: disable=import-outside-toplevel
 
     async def go():
@@ -159,6 +160,7 @@ def talk(fleet, path, said, credential=None, context=None):
             warnings.simplefilter("ignore")
             async with websockets.connect(f"wss://localhost:{fleet.port}{path}", ssl=context or fleet.trust,
                                           subprotocols=["fleet.v1"], open_timeout=DEADLINE,
+                                          local_addr=(source, 0) if source else None,
                                           extra_headers=bearer(credential) if credential else {}) as ws:
                 await ws.send(said)
                 return json.loads(await asyncio.wait_for(ws.recv(), DEADLINE))
@@ -175,10 +177,11 @@ def join(fleet, token, agent_id, instance="machine-1", csr=None, says=None):
                         request=csr or request()[0]), credential=token.split(".")[1])
 
 
-def register(fleet, agent_id, credential=None, context=None, says=None):
+def register(fleet, agent_id, credential=None, context=None, says=None, source=None, apps=()):
     return talk(fleet, f"/api/hub?agentId={agent_id}",
                 message("register", agentId=says or agent_id, instanceId="machine-1", spoolId=str(uuid.uuid4()), hostname="h",
-                        agentVersion="1", apps=[]), credential=credential, context=context)
+                        agentVersion="1", apps=[{"id": app, "status": "running"} for app in apps]),
+                credential=credential, context=context, source=source)
 
 
 def refused(what, status, function, *args, **how):

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Joining the fleet, and who tries to without a right: join tokens, certificates bound to one agentId, revocation; and forged,
 foreign, expired, used-up and stolen ones, with real programs and with clients that are not ours."""
+import contextlib
 import datetime
 import http.client
 import json
@@ -16,8 +17,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 from certificates import Authority  # noqa: E402
 from enrolment import (  # noqa: E402
-    ADMIN, URI, VIEWER, YAML_KEY, Fleet, bearer, context_with, join, message, mode_of, pem_of, refused, register, request,
-    says, talk)
+    ADMIN, URI, VIEWER, YAML_KEY, Fleet, Refused, bearer, context_with, join, message, mode_of, pem_of, refused, register,
+    request, says, talk)
 from harness import DEADLINE, check, check_equal, check_in  # noqa: E402
 
 
@@ -115,16 +116,17 @@ def certificates_of_others(lab):
     cases.append(("one of tomorrow", sign(ca_key, ca.subject, [URI + "agent-a"], days=(1, 9)), "is not valid before"))
     cases.append(("the console's own kind", sign(ca_key, ca.subject, [URI + "agent-a"], extensions=[
         x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH])]), "its certificate is not taken"))
-    for what, pem, said in cases:
+    for number, (what, pem, said) in enumerate(cases):
         shown = context_with(fleet, lab, pem)
-        refused(what, 401, register, fleet, "agent-a", context=shown)
+        refused(what, 401, register, fleet, "agent-a", context=shown, source=f"127.0.0.{number + 2}")
         fleet.audit(said, agentId="agent-a")
         # On another route it is worth nothing, and does no harm.
         check_equal(fleet.ask("GET", "/api/agents", key=None, context=shown).status, 401, f"{what}: the API")
         check_equal(fleet.ask("GET", "/api/agents", context=shown).status, 200, f"{what}: the API with a key")
     for what, uris, status in (("two names", [URI + "agent-a", URI + "agent-b"], 403), ("no agent's name", ["https://a/"], 403),
                                ("a name that is none", [URI + "../agent-a"], 403)):
-        refused(what, status, register, fleet, "agent-a", context=context_with(fleet, lab, sign(ca_key, ca.subject, uris)))
+        refused(what, status, register, fleet, "agent-a", context=context_with(fleet, lab, sign(ca_key, ca.subject, uris)),
+                source="127.0.0.20")
     check_equal(register(fleet, "agent-a", context=mine)["type"], "registered", "agent-a, after all that")
 
 
@@ -144,9 +146,9 @@ def tokens_of_no_use(lab):
         refused(what, status, join, fleet, token, "agent-001")
     # A token opens the door to join, and no other; a key opens no door to join.
     secret = good.split(".")[1]
-    refused("a token at the hub", 401, register, fleet, "agent-001", credential=secret)
+    refused("a token at the hub", 401, register, fleet, "agent-002", credential=secret)
     check_equal(fleet.ask("GET", "/api/agents", key=secret).status, 401, "a token at the API")
-    refused("a key of a person", 401, talk, fleet, "/api/join?agentId=agent-001", message("join"), credential=ADMIN)
+    refused("a key of a person", 401, talk, fleet, "/api/join?agentId=agent-002", message("join"), credential=ADMIN)
     check_equal(fleet.ask("POST", "/api/join-tokens", {}, key=VIEWER).status, 403, "a viewer that makes a token")
     for path in ("revoke", "allow-rejoin"):
         check_equal(fleet.ask("POST", f"/api/agents/agent-x/{path}", {}, key=VIEWER).status, 403, f"a viewer: {path}")
@@ -171,6 +173,46 @@ def tokens_of_no_use(lab):
     for _ in range(3):
         check_equal(join(fleet, good, "agent-001", csr=csr)["type"], "joined", "once more")
     check_equal([t["uses"] for t in fleet.do("GET", "/api/join-tokens") if t["usesMax"] == 3], [1], "it was one use")
+
+
+def statuses(function, *args, **how):
+    """How 12 attempts are answered."""
+    found = []
+    for number in range(12):
+        try:
+            function(*args, credential=f"wrong-{number}", **how)
+        except Refused as e:
+            found.append(e.status)
+    return found
+
+
+def a_bad_neighbour(lab):
+    """Whoever tries credentials waits. Nobody else behind its address does: not the agent whose name it takes, that has a
+    certificate or a token; not its neighbours with keys that somebody chose."""
+    fleet = Fleet(lab)
+    console = fleet.start()
+    csr, key = request()
+    answer = join(fleet, fleet.token(), "agent-001", csr=csr)
+    mine = context_with(fleet, lab, pem_of(key, answer["certificate"]))
+    slowed = [401] * 6 + [429] * 6
+    check_equal(statuses(register, fleet, "agent-001"), slowed, "keys at the hub")
+    check_equal(statuses(talk, fleet, "/api/join?agentId=agent-002", message("join")), slowed, "tokens")
+    check_equal(statuses(register, fleet, "agent-009"), slowed, "keys of one that nobody knows")
+    check_equal(register(fleet, "agent-001", context=mine)["type"], "registered", "the one with the certificate")
+    check_equal(register(fleet, "agent-yaml", credential=YAML_KEY)["type"], "registered", "a neighbour with a key")
+    agent = fleet.agent("agent-002", fleet.token())
+    fleet.online("agent-002", agent)
+    # Nor does the waiting tell which key is right; that one waits as well, for 20 s at most, where it comes from.
+    check_equal(statuses(register, fleet, "agent-yaml"), slowed, "keys of one with a chosen key")
+    refused("the right one among them", 429, register, fleet, "agent-yaml", credential=YAML_KEY)
+    check_equal(register(fleet, "agent-yaml", credential=YAML_KEY, source="127.0.0.2")["type"], "registered", "from elsewhere")
+    for name, text in (("agent-001", "agent refused: no valid key"), ("agent-002", "joining refused: this console does not know"),
+                       ("agent-009", "agent refused: no valid key")):
+        fleet.audit(text, agentId=name)
+    told = [e for e in fleet.do("GET", "/api/audit?limit=1000") if " refused: " in e["message"]]
+    check_equal(len(told), 4, f"one line each ({told})")
+    check_equal(len([line for line in console.log().splitlines() if " refused: " in line]), 4, "in the console's own log, too")
+    check_equal(fleet.ask("GET", "/api/agents").status, 200, "a person behind the same address")
 
 
 def a_taken_name(lab):
@@ -237,6 +279,66 @@ def revoked_while_connected(lab):
     again = fleet.agent("agent-001", fleet.token())
     fleet.online("agent-001", again)
     refused("the certificate of before", 401, register, fleet, "agent-001", context=identity)
+
+
+class Download:
+    """A release, fetched as slowly as its reader likes."""
+
+    def __init__(self, fleet, artifact, key=None, context=None):
+        self.connection = http.client.HTTPSConnection("localhost", fleet.port, timeout=DEADLINE, context=context or fleet.trust)
+        self.connection.request("GET", f"/api/artifacts/{artifact}/file", headers=bearer(key) if key else {})
+        self.answer = self.connection.getresponse()
+        check_equal(self.answer.status, 200, "the download")
+        self.size = int(self.answer.headers["Content-Length"])
+        self.got = len(self.answer.read(1 << 20))
+
+    def rest(self):
+        """Until it ends; how much came in all."""
+        with contextlib.suppress(http.client.IncompleteRead, OSError):
+            while self.got < self.size:
+                piece = self.answer.read(1 << 20)
+                if not piece:
+                    break
+                self.got += len(piece)
+        self.connection.close()
+        return self.got
+
+
+def revoked_while_it_downloads(lab):
+    """A download that runs ends with the right to it: of an agent that is revoked, removed or replaced, of a key."""
+    fleet = Fleet(lab)
+    fleet.start()
+    lab.ctl_ok("login", "--url", fleet.url, "--api-key", ADMIN, "--ca-file", fleet.ca)
+    with open(lab.path("release.tar.gz"), "wb") as f:
+        f.write(os.urandom(1 << 20) * 64)
+    lab.ctl_ok("artifacts", "add", "app-a", "--version", "2.1.0", "--file", lab.path("release.tar.gz"), timeout=60)
+    artifact = fleet.do("GET", "/api/artifacts")[0]["artifactId"]
+    token = fleet.token(uses=9)
+
+    def newcomer(agent_id, instance="machine-1"):
+        """An agent that is to install it; as who it asks."""
+        csr, key = request()
+        shown = context_with(fleet, lab, pem_of(key, join(fleet, token, agent_id, instance, csr)["certificate"]))
+        check_equal(register(fleet, agent_id, context=shown, apps=["app-a"])["type"], "registered", agent_id)
+        fleet.do("POST", f"/api/agents/{agent_id}/update-app", {"appId": "app-a", "version": "2.1.0"}, 202)
+        return shown
+    shown = {name: newcomer(name) for name in ("agent-1", "agent-2", "agent-3", "agent-4")}
+    downloads = {name: Download(fleet, artifact, context=shown[name]) for name in shown}
+    made = fleet.do("POST", "/api/keys", {"name": "ci", "role": "operator"}, 201)["key"]
+    downloads["ci"] = Download(fleet, artifact, key=made)
+    fleet.do("POST", "/api/agents/agent-1/revoke")
+    fleet.do("DELETE", "/api/agents/agent-2")
+    fleet.do("POST", "/api/agents/agent-3/allow-rejoin", {"forSeconds": 600})
+    check_equal(join(fleet, token, "agent-3", "machine-2")["type"], "joined", "another machine")
+    fleet.do("DELETE", "/api/keys/ci")
+    for name in ("agent-1", "agent-2", "agent-3", "ci"):
+        download = downloads[name]
+        got = download.rest()
+        check(got < download.size, f"{name} got all of {download.size} bytes")
+    check_equal(downloads["agent-4"].rest(), downloads["agent-4"].size, "what the one got that nobody has put out")
+    for name, status in (("agent-1", 401), ("agent-2", 401), ("agent-3", 401), ("agent-4", 200)):
+        answer = fleet.ask("GET", f"/api/artifacts/{artifact}/file", key=None, context=shown[name])
+        check_equal(answer.status, status, f"{name} asks once more")
 
 
 def a_man_in_the_middle(lab):
@@ -307,5 +409,5 @@ def without_tls_there_are_keys(lab):
 
 
 if __name__ == "__main__":
-    harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_taken_name, revoked_while_connected,
-                  a_man_in_the_middle, agents_that_have_something, without_tls_there_are_keys])
+    harness.main([from_nothing_to_an_agent, certificates_of_others, tokens_of_no_use, a_bad_neighbour, a_taken_name, revoked_while_connected,
+                  revoked_while_it_downloads, a_man_in_the_middle, agents_that_have_something, without_tls_there_are_keys])

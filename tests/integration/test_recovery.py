@@ -2,6 +2,7 @@
 """What an admin does with the console itself: a new command key, one from a safe, and a backup that is restored elsewhere."""
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -109,5 +110,53 @@ def a_console_moves(lab):
     check(done.returncode == 1 and "is not restored" in done.stderr and not os.path.exists(lab.path("other")), f"{done}")
 
 
+def root_is_not_led_astray(lab):
+    """What root does to a data directory that is the console's user's reaches nothing outside of it, whatever that user has put
+    there, or into the backup that he made."""
+    if os.geteuid() != 0:
+        raise harness.Skip("needs root, and a directory of somebody else's")
+    user = 12345
+    fleet = Fleet(lab)
+    check_equal(fleet.start().stop(), 0, "the console's end")
+    good = lab.path("backup")
+    fleet.run("backup", good)
+    outside = lab.path("outside")
+    os.mkdir(outside, 0o755)
+    secret = lab.write("outside/shadow", "root's alone", mode=0o600)
+
+    def directory(name, **links):
+        os.mkdir(lab.path(name), 0o700)
+        for link, target in links.items():
+            os.symlink(target, lab.path(name, link))
+            os.lchown(lab.path(name, link), user, user)
+        os.chown(lab.path(name), user, user)
+        return lab.path(name)
+
+    def run(*words):
+        done = subprocess.run([program("fleet-console"), *words], capture_output=True, text=True, timeout=DEADLINE, check=False)
+        check_equal((os.stat(secret).st_uid, os.stat(outside).st_uid, sorted(os.listdir(outside))), (0, 0, ["shadow"]),
+                    f"what lies outside, after {words[0]} ({done.stderr})")
+        return done
+    shutil.rmtree(os.path.join(good, "artifacts"), ignore_errors=True)  # what a backup has not, root does not look at
+    check_equal(run("restore", good, "--data-dir", directory("a", artifacts=outside)).returncode, 0, "a link for nothing")
+    for name in ("a/console.db", "a/signing-key.pem", "a/ca/ca.key", "a/ca"):
+        check_equal(os.stat(lab.path(name)).st_uid, user, f"whose {name} is")
+    check(run("restore", good, "--data-dir", directory("b", ca=outside)).returncode == 1, "a link where a folder is to be")
+    os.symlink(outside, os.path.join(good, "artifacts"))
+    check(run("restore", good, "--data-dir", directory("c")).returncode == 1, "a link in the backup")
+    for folder, _, names in os.walk(lab.path("c")):
+        check("shadow" not in names, f"root's file was copied into {folder}")
+    check(run("restore", good, "--data-dir", directory("d", **{"console.db": secret})).returncode == 1, "a link for the database")
+    check(run("ca", "init", "--data-dir", directory("e", ca=outside)).returncode == 1, "an authority by way of a link")
+    made = directory("f")
+    check_equal(run("ca", "init", "--data-dir", made).returncode, 0, "an authority")
+    check_equal({os.stat(os.path.join(made, n)).st_uid for n in ("ca", "ca/ca.key", "ca/ca.crt", "ca/names")}, {user}, "whose it is")
+    os.symlink(outside, os.path.join(made, "artifacts"))
+    check_equal(fleet.start().stop(), 0, "the console's end")
+    os.rename(os.path.join(fleet.data, "ca"), lab.path("true-ca"))
+    os.symlink(outside, os.path.join(fleet.data, "ca"))
+    check(run("backup", lab.path("more"), "--data-dir", fleet.data).returncode == 1, "a backup by way of a link")
+
+
 if __name__ == "__main__":
-    harness.main([command_keys_change, a_console_moves])
+    harness.main([command_keys_change, a_console_moves, root_is_not_led_astray])

@@ -138,6 +138,12 @@ def check_cookie(lab, trust):
         answer = connection.getresponse()
         answer.read()
         check_equal(answer.status, status, sent)
+    # A page of this very name that came by http is somebody's who stands in between.
+    for scheme, status in (("http", 403), ("https", 200)):
+        connection.request("DELETE", "/api/session", headers={"Cookie": pair, "Origin": f"{scheme}://localhost:{lab.port}"})
+        answer = connection.getresponse()
+        answer.read()
+        check_equal(answer.status, status, f"a page that came by {scheme}")
     connection.close()
 
 

@@ -91,6 +91,19 @@ def agents_are_online_with_facts_of_their_server(fleet):
         check_in(server.name, listing, "agents list --online-only")
 
 
+def writes_its_state_alone(server, name):
+    """All that the service's user can write, as the service sees the file system: its state, and a /tmp that nobody else has."""
+    pid = server.main_pid(f"{name}.service")
+    writable = server.sh(
+        f"nsenter -t {pid} -m setpriv --reuid {name} --regid {name} --clear-groups --bounding-set=-all "
+        "find / \\( -path /proc -o -path /sys \\) -prune -o \\( -type f -o -type d \\) -writable -print 2>/dev/null || true")
+    own = re.compile(rf"/var/lib/{name}(/.*)?|/tmp(/.*)?|/var/tmp(/.*)?")
+    check(f"/var/lib/{name}" in writable.split("\n"), f"{name} cannot write its own state: {writable[:300]}")
+    check_equal([p for p in writable.split("\n") if p and not own.fullmatch(p)], [], f"what else {name} can write")
+    for path in ("/tmp", "/var/tmp"):
+        check(server.sh(f"stat -Lc %d:%i /proc/{pid}/root{path}") != server.sh(f"stat -c %d:%i {path}"), f"{name} shares {path}")
+
+
 def agents_have_no_privileges_and_hosts_no_network(fleet):
     for server in fleet.agents:
         status = server.sh(f"cat /proc/{server.main_pid('fleet-agent.service')}/status")
@@ -104,10 +117,24 @@ def agents_have_no_privileges_and_hosts_no_network(fleet):
         links = server.sh(f"nsenter -t {host} -n ip -br link").split("\n")
         check_equal([x.split()[0] for x in links if x], ["lo"], "the host's network")
         # The agent's restrictions are systemd's: it cannot write but where its state is.
-        denied = server.exec("nsenter", "-t", str(server.main_pid("fleet-agent.service")), "-m", "sh", "-c",
+        agent = str(server.main_pid("fleet-agent.service"))
+        denied = server.exec("nsenter", "-t", agent, "-m", "sh", "-c",
                              "touch /opt/fleet-agent/x || touch /etc/fleet-agent/x || touch /usr/x", check=False)
         check(denied.returncode != 0, "the agent's file system is writable")
+        writes_its_state_alone(server, "fleet-agent")
+        for unit in ("fleet-agent.service", "fleet-driver-host.service"):
+            limits = server.sh(f"cat /proc/{server.main_pid(unit)}/limits")
+            check(re.search(r"^Max core file size +0 +0 ", limits, re.M), f"{unit} leaves core dumps")
         check_equal(server.show("fleet-agent.service", "MemoryMax"), str(512 * 1024 * 1024), "MemoryMax of the agent")
+
+
+def the_console_has_no_privileges(fleet):
+    server = fleet.console_server
+    writes_its_state_alone(server, "fleet-console")
+    pid = server.main_pid("fleet-console.service")
+    status, limits = server.sh(f"cat /proc/{pid}/status"), server.sh(f"cat /proc/{pid}/limits")
+    check_equal(re.search(r"^CapEff:\s+(\w+)", status, re.M).group(1).strip("0"), "", "capabilities of the console")
+    check(re.search(r"^Max core file size +0 +0 ", limits, re.M), "the console leaves core dumps")
 
 
 def units_expose_little(fleet):
@@ -283,6 +310,12 @@ while True:
     fleet.until("the refusal is in the audit log",
                 lambda: [e for e in fleet.audit(agentId=server.name, limit=20) if e["seq"] > seen and "refused" in e["message"]],
                 timeout=60)
+    # Nor does it reach the host's state, where keys, ledger and files from before pushes lie.
+    for folder in ("/var/lib/fleet-driver-host", "/var/lib/fleet-driver-host/ledger"):
+        seen = server.exec("setpriv", "--reuid=fleet-agent", "--regid=fleet-agent", "--clear-groups", "sh", "-c",
+                           f"ls {folder}/ || cat {folder} || touch {folder}/x || mv {folder} {folder}.away", check=False)
+        check_equal((seen.returncode != 0, seen.stdout), (True, ""), f"what the agent's user sees of {folder}")
+    check_equal(server.sh("ls /var/lib/fleet-driver-host/ledger").strip(), "/var/lib/fleet-driver-host/ledger", "the ledger")
     others = server.exec("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "/usr/bin/python3", "-c",
                          "import socket; socket.socket(socket.AF_UNIX).connect('/run/fleet-agent/host.sock')", check=False)
     check(others.returncode != 0, "anybody can connect to the host's socket")
@@ -332,6 +365,7 @@ if __name__ == "__main__":
     sys.exit(servers.main(servers.fleet_of("stories", 3, set_up), [
         agents_are_online_with_facts_of_their_server,
         agents_have_no_privileges_and_hosts_no_network,
+        the_console_has_no_privileges,
         units_expose_little,
         story_2_remote_restart,
         story_3_fleet_wide_push,

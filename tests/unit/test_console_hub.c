@@ -76,11 +76,18 @@ static void test_refusals_cannot_fill_the_audit_log(void)
 {
 	struct world *w = world_new(NULL);
 
-	for (int i = 0; i < 40; i++)
-		CU_ASSERT_EQUAL(world_ask(w, "GET", "/api/hub?agentId=agent-001", NULL,
+	for (int i = 0; i < 80; i++) {
+		_cleanup_free_ char *path = xasprintf("/api/hub?agentId=agent-%d", i / 2);
+
+		CU_ASSERT_EQUAL(world_ask(w, "GET", path, NULL,
 					(const char *[]){"Origin", "http://evil.example", NULL}),
 			403);
-	CU_ASSERT_EQUAL(audit_count(w, "/api/audit?category=agent&limit=100", "agent refused"), 20);
+	}
+	CU_ASSERT_EQUAL(audit_count(w, "/api/audit?category=agent&limit=100", "agent refused"),
+		FLEET_REFUSALS_PER_MINUTE);
+	auth_flush(&w->console->auth);
+	CU_ASSERT_EQUAL(
+		audit_count(w, "/api/audit?category=access&limit=100", "60 more attempts were refused"), 1);
 	world_free(w);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include "agent/host/before.h"
+#include "agent/host/version.h"
 #include "driver/safe_file.h"
 #include "fleet/file.h"
 #include "fleet/log.h"
@@ -133,6 +134,71 @@ static void test_somebody_elses_change_stays(void)
 	CU_ASSERT_TRUE(holds(p.path, "theirs\n"));
 	CU_ASSERT_EQUAL(safe_file_remove(&p.file, &p.content, &err), -ESTALE);
 	CU_ASSERT_EQUAL(count_files(p.dir), 1);
+	place_done(&p);
+}
+
+/* A file that tells the app's version lies where the app's own user may change what he likes, at any time. */
+static void test_a_version_is_not_somebody_elses(void)
+{
+	static const struct {
+		const char *path, *version; /* NULL: none is told */
+		bool by_others;
+	} cases[] = {
+		{"app/release/version", "2.1.0", false},
+		{"app//./release/../release/version", "2.1.0", false},
+		{"app/current/version", "2.1.0", false}, /* root's link, or the developer's own */
+		{"app/absolute/version", "2.1.0", false},
+		{"app/again/version", "2.1.0", false},
+		{"app/last", NULL, false},
+		{"app/loop/version", NULL, false},
+		{"app/theirs/version", NULL, true},
+		{"app/way/version", NULL, true}, /* root's link, by way of theirs */
+		{"app/second", NULL, false},
+		{"app/nowhere/version", NULL, false},
+		{"app/release", NULL, false},
+	};
+	static const struct {
+		const char *target, *path;
+		bool theirs;
+	} links[] = {{"release", "current", false}, {"@/app/release/", "absolute", false},
+		{"./current/../current", "again", false}, {"release/version", "last", false},
+		{"loop", "loop", false}, {"release", "theirs", true}, {"theirs", "way", false}};
+	struct place p;
+
+	place_init(&p, "old\n");
+	{
+		_cleanup_free_ char *app = xasprintf("%s/app", p.dir),
+				    *release = xasprintf("%s/release", app),
+				    *file = xasprintf("%s/version", release),
+				    *other = xasprintf("%s/other", app),
+				    *second = xasprintf("%s/second", app);
+
+		CU_ASSERT_EQUAL(mkdir(app, 0755) | mkdir(release, 0755), 0);
+		write_text(file, "2.1.0\n");
+		write_text(other, "x\n");
+		CU_ASSERT_EQUAL(link(other, second), 0);
+		for (size_t i = 0; i < FLEET_ARRAY_LEN(links); i++) {
+			_cleanup_free_ char *name = xasprintf("%s/%s", app, links[i].path);
+			_cleanup_free_ char *target = links[i].target[0] == '@'
+							      ? xasprintf("%s%s", p.dir, links[i].target + 1)
+							      : xstrdup(links[i].target);
+
+			CU_ASSERT_EQUAL(symlink(target, name), 0);
+			if (links[i].theirs && geteuid() == 0)
+				CU_ASSERT_EQUAL(lchown(name, 12345, 12345), 0);
+		}
+	}
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", p.dir, cases[i].path), *version = NULL;
+		struct app app = {.version_kind = APP_VERSION_FILE, .version_source = path};
+
+		if (cases[i].by_others && geteuid() != 0)
+			continue; /* nobody else's links can be made */
+		CU_ASSERT_EQUAL(version_discover(NULL, &app, &version, NULL) >= 0, cases[i].version != NULL);
+		CU_ASSERT(str_equal(version, cases[i].version));
+		if (!str_equal(version, cases[i].version))
+			printf("# %s: %s\n", cases[i].path, version ? version : "none");
+	}
 	place_done(&p);
 }
 
@@ -298,9 +364,9 @@ int main(void)
 {
 	static const struct unit_test tests[] = {UNIT_TEST(test_keeps_mode_owner_and_attributes),
 		UNIT_TEST(test_keeps_acl), UNIT_TEST(test_somebody_elses_change_stays),
-		UNIT_TEST(test_links_are_refused), UNIT_TEST(test_odd_files),
-		UNIT_TEST(test_cut_off_at_each_step), UNIT_TEST(test_key_outlives_replacement),
-		UNIT_TEST(test_before_is_bounded_and_checked), {0}};
+		UNIT_TEST(test_links_are_refused), UNIT_TEST(test_a_version_is_not_somebody_elses),
+		UNIT_TEST(test_odd_files), UNIT_TEST(test_cut_off_at_each_step),
+		UNIT_TEST(test_key_outlives_replacement), UNIT_TEST(test_before_is_bounded_and_checked), {0}};
 
 	return unit_run((const struct unit_suite[]){{"host safe file", tests}, {0}});
 }

@@ -29,11 +29,11 @@ static inline void cert_extend(X509 *certificate, int nid, const char *value)
 
 /* issuer NULL: signed by itself. alt_names: "DNS:localhost,IP:127.0.0.1"; NULL: an authority. Valid from and
  * until: seconds from now. */
-static inline struct cert cert_new(
-	const struct cert *issuer, const char *name, const char *alt_names, long from_s, long until_s)
+static inline struct cert cert_new_of(EVP_PKEY *takes_key, const struct cert *issuer, const char *name,
+	const char *alt_names, long from_s, long until_s)
 {
 	static long serial = 1000;
-	struct cert c = {.key = EVP_EC_gen("P-256"), .certificate = X509_new()};
+	struct cert c = {.key = takes_key, .certificate = X509_new()};
 	X509_NAME *subject = X509_get_subject_name(c.certificate);
 
 	if (!c.key || !X509_set_version(c.certificate, 2) ||
@@ -53,6 +53,12 @@ static inline struct cert cert_new(
 	if (!X509_sign(c.certificate, issuer ? issuer->key : c.key, EVP_sha256()))
 		abort();
 	return c;
+}
+
+static inline struct cert cert_new(
+	const struct cert *issuer, const char *name, const char *alt_names, long from_s, long until_s)
+{
+	return cert_new_of(EVP_EC_gen("P-256"), issuer, name, alt_names, from_s, until_s);
 }
 
 /* NULL: not wanted. passphrase NULL: none. */

@@ -12,8 +12,10 @@ static void asking_start(bool allow_1_2)
 	listen_again(0);
 }
 
-/* Shows it (NULL: nothing), perhaps with a session of before; what the server thinks of it, owned. */
-static char *ask_who(const struct cert *shown, int version, SSL_SESSION **session, bool *ret_resumed)
+/* Shows it (NULL: nothing) and below times its issuer, perhaps with a session of before; what the server
+ * thinks of it, owned. */
+static char *ask_who_below(const struct cert *shown, const struct cert *issuer, int below, int version,
+	SSL_SESSION **session, bool *ret_resumed)
 {
 	struct raw_tls r = raw_tls_new(version, version);
 	struct fleet_buffer answer = FLEET_BUFFER_INIT;
@@ -23,6 +25,8 @@ static char *ask_who(const struct cert *shown, int version, SSL_SESSION **sessio
 	if (shown && (SSL_use_certificate(r.ssl, shown->certificate) != 1 ||
 			     SSL_use_PrivateKey(r.ssl, shown->key) != 1))
 		abort();
+	for (int i = 0; i < below; i++)
+		(void)SSL_add1_chain_cert(r.ssl, issuer->certificate);
 	if (*session)
 		(void)SSL_set_session(r.ssl, *session);
 	if (raw_tls_handshake(&r) && raw_tls_ask(&r, "GET /who HTTP/1.1\r\nHost: h\r\n\r\n", &answer, ">")) {
@@ -36,6 +40,52 @@ static char *ask_who(const struct cert *shown, int version, SSL_SESSION **sessio
 	fleet_buffer_done(&answer);
 	raw_tls_done(&r);
 	return text;
+}
+
+static char *ask_who(const struct cert *shown, int version, SSL_SESSION **session, bool *ret_resumed)
+{
+	return ask_who_below(shown, NULL, 0, version, session, ret_resumed);
+}
+
+/* Anybody may show what costs us much: what no agent of ours has is not even looked at. */
+static void test_what_strangers_show_costs_little(void)
+{
+	static const char agent[] = "URI:fleet:agent:agent-001";
+	struct cert between = cert_new(&t.authority, "Between", NULL, -DAY, DAY);
+	struct cert below = cert_new(&between, "agent", agent, -DAY, DAY);
+	struct cert other =
+		cert_new_of(EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), &t.authority, "agent", agent, -DAY, DAY);
+	struct cert great = cert_new_of(
+		EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)4104), &t.authority, "agent", agent, -DAY, DAY);
+	const struct {
+		const char *title, *thinks; /* NULL: it hears nothing */
+		const struct cert *shown;
+		int between;
+	} cases[] = {
+		{"an authority in between", "was not issued by this console's authority", &below, 1},
+		{"a long chain", NULL, &below, 40},
+		{"another kind of key", NULL, &other, 0},
+		{"a great key", NULL, &great, 0},
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		_cleanup_free_ char *thinks = NULL;
+		SSL_SESSION *session = NULL;
+		bool resumed;
+
+		asking_start(false);
+		thinks = ask_who_below(
+			cases[i].shown, &between, cases[i].between, TLS1_3_VERSION, &session, &resumed);
+		CU_ASSERT(cases[i].thinks ? thinks && strstr(thinks, cases[i].thinks) : !thinks);
+		if (cases[i].thinks ? !thinks || !strstr(thinks, cases[i].thinks) : !!thinks)
+			printf("# %s: %s\n", cases[i].title, thinks ? thinks : "no answer");
+		SSL_SESSION_free(session);
+		stop();
+	}
+	cert_done(&between);
+	cert_done(&below);
+	cert_done(&other);
+	cert_done(&great);
 }
 
 static void test_clients_show_certificates(void)
@@ -172,6 +222,7 @@ static void test_an_authority_is_known_by_its_key(void)
 
 static const struct unit_test tests[] = {
 	UNIT_TEST(test_clients_show_certificates),
+	UNIT_TEST(test_what_strangers_show_costs_little),
 	UNIT_TEST(test_a_client_shows_what_is_in_its_files),
 	UNIT_TEST(test_an_authority_is_known_by_its_key),
 	{0},

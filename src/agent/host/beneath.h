@@ -13,6 +13,9 @@ int beneath_open(int dir_fd, const char *path, int flags) FLEET_MUST_CHECK;
 int beneath_open_parent(int dir_fd, const char *path, const char **ret_name) FLEET_MUST_CHECK;
 /* lstat below dir_fd. */
 int beneath_stat(int dir_fd, const char *path, struct stat *ret) FLEET_MUST_CHECK;
+/* A file by its absolute path, to be read. Links on the way are followed where they are root's, or our own
+ * user's; its last part is none. -ELOOP for those of others, whenever they were put there. */
+int beneath_open_trusted(const char *path) FLEET_MUST_CHECK;
 /* An absolute path's directory, without any link in it. */
 int beneath_open_absolute(const char *path) FLEET_MUST_CHECK;
 /* Removes name and all below it; 0 where there is none. Follows nothing and crosses no mount. */

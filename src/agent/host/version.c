@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include "agent/host/app_command.h"
+#include "agent/host/beneath.h"
 #include "agent/host/service.h"
 #include "fleet/clock.h"
 #include "fleet/envfile.h"
@@ -41,15 +42,17 @@ char *version_of_text(const char *text, size_t len)
 	return line;
 }
 
-/* The file may lie where the app's own user can write: it is not followed through a link in its last part,
- * and it must be an ordinary file with one name, so that nothing of root's is shown through it. */
+/* The file may lie where the app's own user can write: no link of his leads elsewhere, in whatever part of
+ * the path, and it must be an ordinary file with one name, so that nothing of root's is shown through it. */
 static int read_plain(const char *path, size_t max, char **ret, size_t *ret_len, struct fleet_error *err)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = -1;
 	struct stat st;
+	int r = beneath_open_trusted(path);
 
-	if (fd < 0)
-		return fleet_error_errno(err, -errno, "cannot open %s", path);
+	if (r < 0)
+		return fleet_error_errno(err, r, "cannot open %s", path);
+	fd = r;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
 		return fleet_error_set(err, -EINVAL, "%s is not a regular file with one name", path);
 	return fleet_file_read_fd(fd, path, max, ret, ret_len, err);
