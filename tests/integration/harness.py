@@ -110,7 +110,9 @@ class Process:
         return self.process.poll()
 
     def children(self):
-        """Pids of the direct children that live."""
+        """Pids of the direct children that live. Of one that has ended none: its own pid may be another's by now."""
+        if self.ended() is not None:
+            return []
         try:
             with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as f:
                 return [int(pid) for pid in f.read().split()]
@@ -130,7 +132,7 @@ class Process:
     def kill(self):
         """SIGKILL, as the kernel's OOM killer would. Its children have to notice by themselves."""
         self.expected_end = True
-        self.orphans += self.children()
+        self.orphans += [(pid, born(pid)) for pid in self.children()]
         if self.ended() is None:
             self.process.kill()
         self.process.wait()
@@ -418,7 +420,7 @@ class Lab:
             early = p.ended()
             if early is not None and early != 0 and not p.expected_end:
                 complaints.append(f"{p.label} ended by itself with {early}")
-            children = p.children()
+            children = [(pid, born(pid)) for pid in p.children()]
             if early is None:
                 p.thaw()
                 p.process.terminate()
@@ -429,7 +431,8 @@ class Lab:
                 except subprocess.TimeoutExpired:
                     complaints.append(f"{p.label} did not end within 10 s of SIGTERM")
                     p.kill()
-            complaints += [f"child {pid} of {p.label} outlived it" for pid in children + p.orphans if not ends(pid, 10)]
+            complaints += [f"child {pid} of {p.label} outlived it" for pid, since in children + p.orphans
+                           if not ends(pid, 10, since)]
         for name in sorted(os.listdir(self.logs)):
             with open(os.path.join(self.logs, name), encoding="utf-8", errors="replace") as f:
                 for line in f:
@@ -456,18 +459,29 @@ def free_port():
         return s.getsockname()[1]
 
 
-def lives(pid):
-    """A process that is neither gone nor a zombie."""
+def stat_of(pid):
+    """The words of /proc/PID/stat behind the name; none where there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
+            return f.read().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
-def ends(pid, timeout):
+def born(pid):
+    """When it was started, by which it differs from a later one with its pid."""
+    return stat_of(pid)[19:20]
+
+
+def lives(pid, since=None):
+    """A process that is neither gone nor a zombie. since: the one that was born then."""
+    words = stat_of(pid)
+    return bool(words) and words[0] not in "ZX" and since in (None, words[19:20])
+
+
+def ends(pid, timeout, since=None):
     end = time.monotonic() + timeout
-    while lives(pid):
+    while lives(pid, since):
         if time.monotonic() > end:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
