@@ -78,7 +78,8 @@ static void hold_write(struct json_object *app)
 
 	if (hold)
 		output_line(stdout, "%s: held until %s by %s: %s", format_field(app, "id"),
-			format_field(hold, "until"), format_field(hold, "by"), format_field(hold, "reason"));
+			format_clock(fleet_json_string(hold, "until")).text, format_field(hold, "by"),
+			format_field(hold, "reason"));
 }
 
 static void apps_write(struct json_object *apps)

@@ -22,10 +22,11 @@ export function duration(seconds) {
 
 function relative(time) {
   const seconds = (Date.now() - new Date(time)) / 1000;
+  if (seconds < -5) return `in ${duration(-seconds)}`;
   return seconds < 5 ? "now" : `${duration(seconds)} ago`;
 }
 
-/** "8 min ago", the whole time in its title; tick() keeps it true. */
+/** "8 min ago" or "in 8 min", the whole time in its title; tick() keeps it true. */
 export function since(time) {
   if (!time || Number.isNaN(Date.parse(time))) return el("span", {class: "soft"}, "–");
   const title = new Date(time).toLocaleString(undefined, {dateStyle: "full", timeStyle: "long"});
@@ -46,7 +47,7 @@ export const capital = (text) => (text ? text[0].toUpperCase() + text.slice(1) :
 
 const moods = {
   online: "good", running: "good", done: "good", healthy: "good", succeeded: "good",
-  failed: "bad", unhealthy: "bad", starting: "wait", stopping: "wait",
+  failed: "bad", unhealthy: "bad", starting: "wait", stopping: "wait", held: "wait",
 };
 /** A state as a coloured word. */
 export function pill(state, text = state, title) {

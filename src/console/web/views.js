@@ -8,9 +8,9 @@ const agentLink = (id) => el("a", {href: `#/agents/${encodeURIComponent(id)}`}, 
 /** Of an agent that is away, the last that is known, without a colour. */
 function appPill(app, isOnline) {
   const sick = app.health === "unhealthy";
-  const title = [isOnline ? "" : "last known", capital(app.status), app.health, app.version && `version ${app.version}`, app.healthMessage || app.message]
-    .filter(Boolean).join(", ");
-  return pill(!isOnline ? "" : sick ? "unhealthy" : app.status, `${app.id} ${sick ? "Unhealthy" : capital(app.status)}`, title);
+  const title = [isOnline ? "" : "last known", capital(app.status), app.health, app.version && `version ${app.version}`, app.healthMessage || app.message,
+    app.hold && `held by ${app.hold.by}: ${app.hold.reason ?? ""}`].filter(Boolean).join(", ");
+  return pill(!isOnline ? "" : sick ? "unhealthy" : app.status, `${app.id} ${sick ? "Unhealthy" : capital(app.status)}${app.hold ? ", held" : ""}`, title);
 }
 
 export function agentsPage() {
@@ -65,6 +65,9 @@ const mayRestart = () => {
   return state.me?.role !== "viewer" && (!actions || actions.includes("restart"));
 };
 
+/** The server's admin has commands for this app wait: until when, who says so, and why. */
+const holdNote = (hold) => el("div", {class: "hold"}, pill("held"), " ends ", since(hold.until), `, by ${hold.by}: ${hold.reason ?? ""}`);
+
 export function agentPage(id, asked, restart) {
   const agent = state.agents.get(id);
   if (!agent) return [el("h1", {}, id), el("p", {class: "note"}, "No agent with this id has registered. ", el("a", {href: "#/"}, "All agents"))];
@@ -83,7 +86,7 @@ export function agentPage(id, asked, restart) {
     apps.length
       ? table("Apps", ["App", "Status", "Version", "#Memory", "Since", "Action"], apps.map((app) => [
         [app.id, el("small", {}, app.message ?? ""),
-          app.hold ? el("small", {}, `held until ${app.hold.until} by ${app.hold.by}: ${app.hold.reason ?? ""}`) : null],
+          app.hold ? holdNote(app.hold) : null],
         [pill(agent.isOnline ? app.status : "", capital(app.status), agent.isOnline ? null : "last known"), " ",
           agent.isOnline && app.health && app.health !== "unknown" ? pill(app.health) : null,
           el("small", {}, app.health === "unhealthy" ? app.healthMessage ?? "" : "")],
@@ -91,7 +94,8 @@ export function agentPage(id, asked, restart) {
         [megabytes(app.memoryBytes ?? undefined)],
         [since(app.since)],
         [el("button", {id: `restart-${app.id}`, type: "button", "aria-label": `Restart ${app.id}`, onclick: () => restart(agent, app),
-          disabled: !mayRestart(), title: mayRestart() ? null : "your key does not allow it"}, "Restart")],
+          disabled: !mayRestart() || Boolean(app.hold),
+          title: !mayRestart() ? "your key does not allow it" : app.hold ? "held on its server" : null}, "Restart")],
       ]))
       : el("p", {class: "note"}, "No apps are declared on this server."),
     asked?.agentId === id ? outcome(asked) : null,

@@ -136,6 +136,23 @@ def refused_restart(page, console):
     return has(page, "a viewer changes nothing")
 
 
+def held_app(page, console):
+    """an app that is held on its server says until when, by whom and why, and is not to be restarted from here"""
+    apps = json.loads(json.dumps(console.agents[0]["apps"]))
+    apps[1]["hold"] = {"since": ago(60), "until": ago(-7500), "by": "root@server", "reason": "disk is being replaced"}
+    console.events.put(("agent", dict(console.agents[0], apps=apps)))
+    problems = has(page, "held ends in 2 h, by root@server: disk is being replaced")
+    if page.js("[...document.querySelectorAll('main button')].map((b) => b.disabled).join()") != "false,true":
+        problems.append("not the button of the held app alone is disabled")
+    picture(page, "held")
+    page.js("location.hash = '#/'")
+    problems += has(page, "app-b Running, held")
+    page.js("location.hash = '#/agents/agent-001'")
+    console.events.put(("agent", console.agents[0]))
+    gone = page.wait("!%s.includes('held') && !document.querySelector('main button:disabled')" % TEXT)
+    return problems + ([] if gone else ["the hold that is over is still shown"])
+
+
 def audit_page(page, console):
     """the audit log, newest first, grows by itself and leaves requests out"""
     page.js("document.querySelector('[data-nav=audit]').click()")
@@ -216,7 +233,7 @@ def asks_for_a_key(page, console):
 
 
 def main():
-    first = [lists_agents, new_agent_appears, texts_are_no_markup, agent_page, restart_asks_first, refused_restart,
+    first = [lists_agents, new_agent_appears, texts_are_no_markup, agent_page, restart_asks_first, refused_restart, held_app,
              audit_page, gap_is_closed]
     second = [fits_small_screens, asks_for_a_key]
     print("1..%d" % (len(first) + len(second) + 1), flush=True)
