@@ -18,7 +18,7 @@ repository=${FLEET_REPOSITORY:-}
 api=${FLEET_API_URL:-https://api.github.com}
 downloads=${FLEET_DOWNLOAD_URL:-https://github.com}
 settings=/etc/fleet-agent/agent.env
-folder=
+folder='' why=''
 
 die() {
 	printf 'install.sh: %s\n' "$*" >&2
@@ -42,14 +42,18 @@ check_system() {
 	command -v curl >/dev/null || die "curl is missing: apt-get install curl"
 }
 
-get() { # get URL FILE
-	curl --fail --silent --show-error --location --retry 3 --connect-timeout 20 --max-time 900 --output "$2" "$1"
+get() { # get URL FILE HINT; leaves in $why what curl says of a failure, and the hint where there is a server that refused
+	why=$(curl --fail --silent --show-error --location --retry 3 --connect-timeout 20 --max-time 900 --output "$2" "$1" 2>&1) && return 0
+	why=${why##*$'\n'}
+	why=${why#curl: }
+	case $why in "(22)"*) why="$why; $3" ;; esac
+	return 1
 }
 
 newest_version() {
 	local tag
-	get "$api/repos/$repository/releases/latest" "$folder/latest.json" ||
-		die "cannot ask $api for the newest release of $repository; name a version: ... | sudo bash -s -- 1.2.0"
+	get "$api/repos/$repository/releases/latest" "$folder/latest.json" "name a version: ... | sudo bash -s -- 1.2.0" ||
+		die "cannot ask $api for the newest release of $repository: $why"
 	tag=$(tr ',{}' '\n' <"$folder/latest.json" | sed -n 's/^[[:space:]]*"tag_name"[[:space:]]*:[[:space:]]*"v\{0,1\}\([^"]*\)".*/\1/p' | head -n 1)
 	[ -n "$tag" ] || die "$api does not say which release of $repository is the newest"
 	printf '%s' "$tag"
@@ -57,9 +61,10 @@ newest_version() {
 
 download() { # download VERSION: the package, compared; prints its path
 	local name=fleet-agent_$1_amd64.deb from=$downloads/$repository/releases/download/v$1 sum
-	get "$from/$name" "$folder/$name" || die "cannot download $from/$name; is there a version $1?"
+	get "$from/$name" "$folder/$name" "is there a version $1?" || die "cannot download $from/$name: $why"
 	[ -s "$folder/$name" ] || die "$from/$name is empty"
-	get "$from/SHA256SUMS" "$folder/SHA256SUMS" || die "cannot download $from/SHA256SUMS, so that nothing tells whether $name is whole"
+	get "$from/SHA256SUMS" "$folder/SHA256SUMS" "the release is not whole" ||
+		die "cannot download $from/SHA256SUMS, which tells whether $name is whole: $why"
 	sum=$(awk -v name="$name" '$2 == name || $2 == "*" name { print $1 }' "$folder/SHA256SUMS")
 	[ -n "$sum" ] || die "SHA256SUMS of version $1 does not name $name"
 	printf '%s  %s\n' "$sum" "$folder/$name" | sha256sum --check --status ||
