@@ -154,6 +154,8 @@ static void tell_server(const struct admin *a, const struct apps *apps)
 		admin_say(stdout,
 			"Commands are obeyed that the console whose key is in %s has signed for this server.",
 			key);
+	else if (errno == EACCES)
+		admin_say(stdout, "Only root may see whose commands are obeyed here (%s).", a->state_dir);
 	else
 		admin_say(stdout, "No console's key is known here yet: the first console that the agent "
 				  "reaches is trusted from then on.");
