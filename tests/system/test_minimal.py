@@ -21,6 +21,11 @@ GLIBC_MAX = (2, 35)
 BOOTSTRAP_SECONDS, BUILD_SECONDS = 1200, 1800
 # What every Debian and Ubuntu server with systemd has.
 EVERYWHERE = {"libc6", "libssl3", "libsystemd0", "libseccomp2", "liblzma5", "libzstd1", "zlib1g", "passwd", "systemd"}
+# What other packages may want besides, which apt brings.
+MORE = {"fleet-console": {"libwslay1"}, "fleet-agent-augeas": {"fleet-agent", "augeas-lenses", "libaugeas0", "libxml2"}}
+# A function of each library that may be within a program, by the source it comes from.
+WITHIN = {"curl": "curl_easy_init", "json-c": "json_object_put", "libarchive": "archive_read_new", "libevent": "event_base_new",
+          "libyaml": "yaml_parser_delete", "sqlite3": "sqlite3_open_v2"}
 
 
 def mirror():
@@ -101,24 +106,41 @@ def asks_for_nothing_new(folder):
     check(count > 0, f"no program in {folder}")
 
 
-def agent():
+def built():
     debs = packages.built(VERSION)
     if not packages.carries_its_libraries(debs["fleet-agent"]):
         raise Skip("the packages were built with the distribution's libraries: their sources could not be fetched")
-    return debs["fleet-agent"]
+    return debs
 
 
-def the_agent_needs_what_every_server_has(_):
-    deb = agent()
-    depends = run("dpkg-deb", "-f", deb, "Depends").stdout
-    names = {re.split(r"[ (|]", d.strip())[0] for d in depends.split(",")}
-    check_equal(sorted(names - EVERYWHERE), [], f"dependencies that not every server has ({depends.strip()})")
-    built = run("dpkg-deb", "-f", deb, "Built-Using").stdout
-    for source in ("curl (= ", "libevent (= ", "sqlite3 (= ", "json-c (= ", "libarchive (= ", "libyaml (= "):
-        check_in(source, built, "what it was built using")
-    with tempfile.TemporaryDirectory() as folder:
-        check_equal(run("dpkg-deb", "-x", deb, folder).returncode, 0, "dpkg-deb")
-        asks_for_nothing_new(folder)
+def agent():
+    return built()["fleet-agent"]
+
+
+def unpacked(lab, deb):
+    folder = tempfile.mkdtemp(prefix="fleet-minimal.")
+    lab.later.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+    check_equal(run("dpkg-deb", "-x", deb, folder).returncode, 0, f"dpkg-deb -x {deb}")
+    return folder
+
+
+def packages_need_what_every_server_has(lab):
+    for name, deb in built().items():
+        depends = run("dpkg-deb", "-f", deb, "Depends").stdout
+        names = {re.split(r"[ (|]", d.strip())[0] for d in depends.split(",")}
+        check_equal(sorted(names - EVERYWHERE - MORE.get(name, set())), [], f"dependencies of {name} that not every server has ({depends.strip()})")
+        asks_for_nothing_new(unpacked(lab, deb))
+
+
+def packages_say_what_is_within_them(lab):
+    """Built-Using names each library that is linked in, and no other: the functions are in what is for debuggers."""
+    for name, deb in built().items():
+        said = set(re.findall(r"([\w.+-]+) \(=", run("dpkg-deb", "-f", deb, "Built-Using").stdout))
+        symbols = ""
+        for path in elf_files(unpacked(lab, deb.replace(f"/{name}_", f"/{name}-dbgsym_"))):
+            symbols += run("nm", "-P", path).stdout
+        there = {source for source, function in WITHIN.items() if re.search(rf"^{function} [Tt] ", symbols, re.M)}
+        check_equal(sorted(said - {"wslay"}), sorted(there), f"what {name} was built using")
 
 
 def dpkg_alone_installs_it(lab):
@@ -166,5 +188,27 @@ def the_command_line_needs_libc_alone(lab):
     check_in("Cannot reach https://127.0.0.1:1", done.stderr, "TLS is there")
 
 
+def the_kit_alone_makes_a_driver(lab):
+    """On a system with a compiler and the kit; a package of what comes of it then serves an agent that has never seen either."""
+    debs = built()
+    workshop, server = bootstrap("gcc", "libc6-dev", "make", "pkg-config"), bootstrap("systemd", "systemd-sysv")
+    for folder, deb in ((workshop, debs["libfleet-driver-dev"]), (server, debs["fleet-agent"])):
+        lab.later.append(lambda f=folder: shutil.rmtree(f, ignore_errors=True))
+        shutil.copy(deb, os.path.join(folder, "root/ours.deb"))
+        inside_ok(folder, "dpkg -i /root/ours.deb")
+    said = inside_ok(workshop, """cp -r /usr/share/fleet/driver-template /root/theirs; cd /root/theirs; make
+        fleet-driver check ./keyvalue-config.so --samples samples
+        into=pkg$(pkg-config --variable=driverdir fleet-driver); mkdir -p $into pkg/DEBIAN; cp keyvalue-config.so $into
+        printf 'Package: theirs\nVersion: 1\nArchitecture: amd64\nDepends: fleet-agent\nMaintainer: them\nDescription: x\n' >pkg/DEBIAN/control
+        dpkg-deb --build pkg /root/theirs.deb""")
+    check("not ok" not in said, f"make and the conformance suite: {said[-600:]}")
+    shutil.copy(os.path.join(workshop, "root/theirs.deb"), os.path.join(server, "root/theirs.deb"))
+    declared = ("printf 'managed_apps:\n  - id: a\n    service_name: a\n    config_path: /etc/hostname\n    config_driver: keyvalue-config\n'"
+                " >/root/a.yaml; fleet-agent check /root/a.yaml")
+    check_in("keyvalue-config", inside(server, declared).stdout, "fleet-agent check before the driver is there")
+    check_in("No problem found", inside_ok(server, f"dpkg -i /root/theirs.deb; {declared}"), "fleet-agent check with it")
+
+
 if __name__ == "__main__":
-    harness.main([the_agent_needs_what_every_server_has, dpkg_alone_installs_it, the_command_line_needs_libc_alone])
+    harness.main([packages_need_what_every_server_has, packages_say_what_is_within_them, dpkg_alone_installs_it, the_kit_alone_makes_a_driver,
+                  the_command_line_needs_libc_alone])
