@@ -27,6 +27,10 @@ static void tell_address(const struct console *console)
 		(void)fflush(stdout); /* nobody reads it: then nobody misses it */
 	} else {
 		log_info("Listening on %s", address);
+		if (str_equal(host, "localhost"))
+			log_info("Other machines reach this console once console.yaml says so: listen: "
+				 "0.0.0.0:%u",
+				console_port(console));
 	}
 }
 

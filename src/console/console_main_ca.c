@@ -60,8 +60,9 @@ static int init(const char *dir, const char *const *names)
 	       "Start the console anew: it speaks https from then on, with a certificate of its own, unless "
 	       "its\n"
 	       "settings name another. Where that is to be trusted (fleetctl login --ca-file, browsers):\n"
-	       "  fleet-console ca show >ca.pem\n"
-	       "New agents need no file, but a join token: fleetctl tokens create\n",
+	       "  sudo fleet-console ca show >ca.pem\n"
+	       "New agents need no file, but a join token: fleetctl tokens create\n"
+	       "Other machines reach this one once its settings let them in: listen: 0.0.0.0:5000\n",
 		dir, dir);
 	return EXIT_SUCCESS;
 }
