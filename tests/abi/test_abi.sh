@@ -55,5 +55,8 @@ for release in "$here"/[0-9]*.[0-9]*; do
 		"$FLEET_STAGE/bin/fleet-driver" check "$work/lines-config.so" --samples "$work/samples"
 	try "ABI $release: it edits" edits
 done
+# dpkg would ask every admin who has written into agent.env, which is all of them, or refuse where nobody is there to answer.
+try "agent.env is shipped as it was at first: new settings are told in docs/agent.md and fleet-agent.env(5)" \
+	diff "$here/agent.env" "$FLEET_SRCDIR/etc/agent.env"
 echo "1..$n"
 exit "$failed"

@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import github  # noqa: E402
 import packages  # noqa: E402
+import releases  # noqa: E402
 import servers  # noqa: E402
 from servers import harness  # noqa: E402
 from harness import check, check_equal, check_in  # noqa: E402
@@ -66,6 +67,23 @@ def listing(server):
 
 def owner(server, path):
     return server.sh(f"stat -c '%U:%G %a' {path}").strip()
+
+
+def repacked(version, new_version, changes):
+    """Our package with other files in it, {path: text -> text}: its name and its bytes. Its programs call themselves the old version."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, deb = f"{place}/root", f"{place}/fleet-agent_{new_version}_amd64.deb"
+        subprocess.run(["dpkg-deb", "-R", debs[version]["fleet-agent"], folder], check=True)
+        for path, change in {"/DEBIAN/control": lambda t: re.sub(r"^Version: .*", f"Version: {new_version}", t, flags=re.M), **changes}.items():
+            with open(folder + path, "r+", encoding="utf-8") as f:
+                text = f.read()
+                check(change(text) != text, f"nothing is changed in {path}")
+                f.seek(0)
+                f.write(change(text))
+                f.truncate()
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", folder, deb], check=True, stdout=subprocess.DEVNULL)
+        with open(deb, "rb") as f:
+            return os.path.basename(deb), f.read()
 
 
 def pid_of(server, app):
@@ -170,8 +188,14 @@ def the_admin_has_verbs(fleet):
     check_in(f"{fleet.url}: connected for ", server.sh("fleet-agent status"), "fleet-agent status")
     check_in("The console may restart it.", server.sh("fleet-agent allowed web"), "fleet-agent allowed")
     hold = ("fleet-agent", "hold", "web", "--for", "1h", "--reason", "a new disk")
-    done = server.exec("setpriv", "--reuid=fleet-agent", "--regid=fleet-agent", "--clear-groups", *hold, check=False)
-    check_equal((done.returncode, "only root" in done.stderr), (1, True), f"a hold by the agent's user ({done.stderr})")
+    for user, words, told in (("fleet-agent", hold, "only root may ask the driver host"), ("nobody", hold, "only root may ask the driver host"),
+                              ("nobody", ("fleet-agent", "rollback", "web"), "only root may ask the driver host"),
+                              ("nobody", ("fleet-agent", "status"), "only root may ask it"),
+                              ("nobody", ("fleet-agent", "check"), "agent.env: Permission denied"),
+                              ("nobody", ("fleet-agent", "allowed"), "Only root may see whose commands are obeyed here")):
+        done = server.exec("setpriv", f"--reuid={user}", f"--regid={user.replace('nobody', 'nogroup')}", "--clear-groups", *words, check=False)
+        check_in(told, done.stdout + done.stderr, f"{words[1]} by {user}")
+        check_equal(done.returncode, 0 if words[1] == "allowed" else 1, f"exit status of {words[1]} by {user}")
     server.exec(*hold)
     ended = fleet.outcome(fleet.command(server.name, "restart-app", appId="web")["commandId"])
     check_equal((ended["state"], ended["errorCode"]), ("failed", "held"), servers.dump(ended))
@@ -180,6 +204,14 @@ def the_admin_has_verbs(fleet):
     server.exec("fleet-agent", "unhold", "web")
     ended = fleet.outcome(fleet.command(server.name, "restart-app", appId="web")["commandId"])
     check_equal(ended["state"], "succeeded", servers.dump(ended))
+    release = releases.tree({"bin/web": (b"#!/bin/sh\nexec sleep infinity\n", 0o755), "version.txt": b"1.2.4\n"})
+    ended = fleet.outcome(fleet.command(server.name, "update-app", appId="web", version="1.2.4", sha256=releases.sha256(release),
+                                        artifactUrl=releases.Shelf(fleet.console_server).put("web.tar.gz", release))["commandId"])
+    check_equal((ended["state"], server.read("/opt/web/version.txt")), ("succeeded", "1.2.4\n"), servers.dump(ended))
+    check_in("1.2.3", server.sh("fleet-agent rollback web"), "fleet-agent rollback")
+    check_equal(server.read("/opt/web/version.txt"), "1.2.3\n", "the version after a rollback by root")
+    fleet.until("the audit log has it", lambda: [e for e in fleet.audit(appId="web") if e["actor"] == "root@server" and "1.2.3" in e["message"]])
+    fleet.console_server.sh("systemctl stop releases.service; rm -r /srv/releases")
     for page in ("man8/fleet-agent.8.gz", "man8/fleet-driver-host.8.gz", "man5/fleet-agent.env.5.gz", "man5/fleet-apps.d.5.gz"):
         server.exec("test", "-f", "/usr/share/man/" + page)
     server.sh("rm /etc/fleet-agent/apps.d/web.yaml /root/*.yaml; systemctl stop web.service; rm -r /etc/systemd/system/web.service /opt/web /etc/web; "
@@ -235,6 +267,58 @@ def an_upgrade_in_the_middle_of_a_command(fleet):
     check_equal(len([e for e in fleet.audit(commandId=command) if e["category"] == "restart"]), 1, "events of the outcome")
     fleet.until(f"the agent is {OLD} again", lambda: fleet.online(server.name).get("agentVersion") == OLD)
     fleet.until("the driver host runs again", lambda: server.show("fleet-driver-host.service", "ActiveState") == "active")
+
+
+def a_host_that_dies_in_an_upgrade(fleet):
+    """Killed while it finishes a command for the upgrade's sake: the newer one takes the command up, which has one end."""
+    server = fleet.agents[0]
+    fleet.running(server.name, "slow", timeout=60)
+    command = fleet.command(server.name, "restart-app", appId="slow")["commandId"]
+    fleet.until("the app starts", lambda: server.show("slow.service", "ActiveState") == "activating")
+    dpkg_install(server, debs[NEW]["fleet-agent"])
+    check_equal(server.show("fleet-driver-host.service", "ActiveState"), "deactivating", "the driver host")
+    server.exec("systemctl", "kill", "--signal=KILL", "fleet-driver-host.service")
+    ended = fleet.outcome(command, timeout=60)
+    check(ended["state"] == "succeeded" or ended["errorCode"] == "interrupted", servers.dump(ended))
+    print(f"# it {ended['state']}: {ended['message']}", flush=True)
+    check_equal(len([e for e in fleet.audit(commandId=command) if e["category"] == "restart"]), 1, "events of the outcome")
+    fleet.until(f"the agent is {NEW}", lambda: fleet.online(server.name).get("agentVersion") == NEW)
+    fleet.running(server.name, "slow", timeout=60)
+    check_in("Commands  none in hand", server.sh("fleet-agent status"), "fleet-agent status")
+
+
+def an_upgrade_that_brings_other_files(fleet):
+    """Unit files that the admin left alone are replaced without a word; one that he changed is kept, and nobody is asked."""
+    server = fleet.agents[0]
+    settings = server.read(ENV)
+    unit = "/etc/systemd/system/fleet-driver-recover.service"
+
+    def described(text):
+        return lambda old: re.sub(r"^Description=.*", f"Description={text}", old, flags=re.M)
+    name, data = repacked(OLD, "1.2.0", {"/etc/systemd/system/fleet-agent.service": described("Fleet agent, the newer one"), unit: described("2")})
+    hub = github.GitHub("10.77.0.254")
+    hub.release("1.2.0", {name: data})
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)
+        file, = copy(server, f.name)
+    said = server.exec("dpkg", "-i", file, stdin=subprocess.DEVNULL)
+    server.exec("rm", file)
+    check("onfiguration file" not in said.stdout + said.stderr, f"dpkg asks: {said.stdout} {said.stderr}")
+    check_equal(server.show("fleet-agent.service", "Description"), "Fleet agent, the newer one", "the unit")
+    check_equal((server.read(ENV), owner(server, ENV)), (settings, "fleet-agent:fleet-agent 600"), ENV)
+    server.sh(f"echo '# the admin was here' >>{unit}")
+    name, data = repacked(OLD, "1.3.0", {unit: described("3")})
+    hub.release("1.3.0", {name: data})
+    done = install_sh(server, hub)
+    hub.close()
+    check_equal((done.returncode, installed(server)), (0, "ii 1.3.0"), f"install.sh ({done.stdout} {done.stderr})")
+    check_in("# the admin was here", server.read(unit), "the unit that the admin changed")
+    check_in("Description=2", server.read(unit), "and is as he left it")
+    check_in("Description=3", server.read(unit + ".dpkg-dist"), "what the package has instead")
+    check_equal(server.read(ENV), settings, ENV)
+    dpkg_install(server, debs[OLD]["fleet-agent"])
+    fleet.online(server.name)
 
 
 def drivers(fleet):
@@ -295,12 +379,20 @@ def story_6_decommissioning(fleet):
     check_equal(pid_of(server, "app-a"), pid, "pid of the app")
 
 
-def install_sh(server, hub, *arguments, user="root"):
+def install_sh(server, hub, *arguments, user="root", settings=""):
     """As its first lines say."""
-    return server.exec("setpriv", f"--reuid={user}", "sh", "-c",
-                       f"export FLEET_API_URL={hub.url} FLEET_DOWNLOAD_URL={hub.url}; "
-                       f"curl -fsSL {hub.url}/{github.REPOSITORY}/releases/download/v{OLD}/install.sh | bash -s -- \"$@\"", "sh", *arguments,
-                       check=False, stdin=subprocess.DEVNULL)
+    script = f"{hub.url}/{github.REPOSITORY}/releases/download/v{list(hub.releases)[-1]}/install.sh"
+    return server.exec("setpriv", f"--reuid={user}", "sh", "-c", f"export FLEET_API_URL={hub.url} FLEET_DOWNLOAD_URL={hub.url} {settings}; "
+                       f"curl -fsSL {script} | bash -s -- \"$@\"", "sh", *arguments, check=False, stdin=subprocess.DEVNULL)
+
+
+def refused(server, hub, told, *arguments, **how):
+    """One line says why; nothing is installed."""
+    done = install_sh(server, hub, *arguments, **how)
+    check_in(told, done.stderr, f"{arguments} {how}")
+    check(done.returncode != 0, f"{told!r}: exit status 0")
+    check(done.stderr.startswith("install.sh: ") and done.stderr.count("\n") == 1, f"not one line that says who speaks: {done.stderr!r}")
+    check_equal(installed(server), "", f"{told!r}: what is installed")
 
 
 def installed(server):
@@ -317,27 +409,32 @@ def the_installer_refuses(fleet):
     for changed, arguments, user, told in (
             ({}, (), "nobody", "must be run as root"),
             ({}, ("9.9.9",), "root", "is there a version 9.9.9?"),
+            ({}, ("1.0",), "root", "'1.0' is no version; it looks like 1.2.0"),
             ({}, ("latest",), "root", "is no version"),
             ({}, ("--console", "ftp://x"), "root", "is no console's address"),
             ({}, ("--konsole", "http://x"), "root", "no option --konsole"),
             ({name: b""}, (), "root", "is empty"),
             ({name: good[name][:-1] + b"!"}, (), "root", "is not what the release says it is"),
             ({"SHA256SUMS": None}, (), "root", "SHA256SUMS"),
-            ({"SHA256SUMS": good["SHA256SUMS"].replace(b"amd64", b"arm64")}, (), "root", "does not name"),
-            ({"install.sh": good["install.sh"][:-20]}, (), "root", "")):
+            ({"SHA256SUMS": good["SHA256SUMS"].replace(b"amd64", b"arm64")}, (), "root", "does not name")):
         hub.releases[OLD] = {k: v for k, v in {**good, **changed}.items() if v is not None}
-        done = install_sh(server, hub, *arguments, user=user)
-        check_in(told, done.stderr, f"{changed.keys()} {arguments}")
-        check(done.returncode != 0 or not told, f"{told!r}: exit status 0")
-        check_equal(installed(server), "", f"{told!r}: what is installed")
+        refused(server, hub, told, *arguments, user=user)
+    hub.releases[OLD] = {**good, "install.sh": good["install.sh"][:-20]}
+    install_sh(server, hub)
+    check_equal(installed(server), "", "half a script: what is installed")
     hub.releases[OLD] = good
+    hub.tag = ""
+    refused(server, hub, "does not say which release")
+    hub.tag = None
+    refused(server, hub, "Could not resolve host", settings="FLEET_API_URL=http://api.example.invalid")
+    refused(server, hub, "Failed to connect", OLD, settings=f"FLEET_DOWNLOAD_URL=http://{server.address}:1")
     server.sh("mkdir /root/os; echo ID=fedora >/root/os/os-release; cp -P /etc/os-release /root/os/kept; "
-              "rm /etc/os-release; cp /root/os/os-release /etc/os-release")
-    done = install_sh(server, hub)
+              "rm /etc/os-release; cp /root/os/os-release /etc/os-release; "
+              "mkdir /root/arm; printf '#!/bin/sh\necho arm64\n' >/root/arm/dpkg; chmod 755 /root/arm/dpkg")
+    refused(server, hub, "this is fedora; there are packages for Debian and Ubuntu on amd64 alone")
     server.sh("rm /etc/os-release; cp -P /root/os/kept /etc/os-release; rm -r /root/os")
-    check_in("this is fedora", done.stderr, "on another system")
-    hub.releases.clear()
-    hub.releases[OLD] = good
+    refused(server, hub, "this is arm64; there are packages for Debian and Ubuntu on amd64 alone", settings="PATH=/root/arm:$PATH")
+    server.sh("rm -r /root/arm")
     check_equal(server.sh("ls -d /tmp/fleet-* 2>/dev/null || true"), "", "what it left in /tmp")
     hub.close()
 
@@ -356,7 +453,8 @@ def the_installer_installs_and_upgrades(fleet):
     done = install_sh(server, hub, "--console", fleet.url, "--token", "a-token.1")
     check_equal((done.returncode, installed(server)), (0, f"ii {NEW}"), f"the newest version ({done.stdout} {done.stderr})")
     check("Now say" not in done.stdout, f"a reminder of what is done: {done.stdout}")
-    check_equal(server.read(ENV), before.replace("FLEET_CONSOLE_URL=\n", f"FLEET_CONSOLE_URL={fleet.url}\n") + "FLEET_JOIN_TOKEN=a-token.1\n", ENV)
+    check_equal(server.read(ENV), before.replace("FLEET_CONSOLE_URL=\n", f"FLEET_CONSOLE_URL={fleet.url}\n")
+                .replace("FLEET_JOIN_TOKEN=\n", "FLEET_JOIN_TOKEN=a-token.1\n"), ENV)
     check_equal(owner(server, ENV), "fleet-agent:fleet-agent 600", ENV)
     fleet.until(f"it is online as {NEW}", lambda: fleet.online(server.name).get("agentVersion") == NEW)
     check_equal(server.sh("ls -d /tmp/fleet-* 2>/dev/null || true"), "", "what it left in /tmp")
@@ -408,6 +506,8 @@ if __name__ == "__main__":
         installing_again_changes_nothing,
         story_5_upgrade,
         an_upgrade_in_the_middle_of_a_command,
+        a_host_that_dies_in_an_upgrade,
+        an_upgrade_that_brings_other_files,
         drivers_of_other_packages_are_taken_up,
         removing_keeps_the_settings,
         story_6_decommissioning,
