@@ -41,11 +41,11 @@ def copy(server, *paths):
     return ["/root/" + os.path.basename(p) for p in paths]
 
 
-def dpkg_install(server, *paths):
+def dpkg_install(server, *paths, options=()):
     """dpkg -i, with nobody there to answer a question; the seconds that it took."""
     files = copy(server, *paths)
     began = time.monotonic()
-    server.exec("dpkg", "-i", *files, stdin=subprocess.DEVNULL)
+    server.exec("dpkg", *options, "-i", *files, stdin=subprocess.DEVNULL)
     took = time.monotonic() - began
     server.exec("rm", *files)
     return took
@@ -188,7 +188,7 @@ def the_admin_has_verbs(fleet):
     check_in(f"{fleet.url}: connected for ", server.sh("fleet-agent status"), "fleet-agent status")
     check_in("The console may restart it.", server.sh("fleet-agent allowed web"), "fleet-agent allowed")
     hold = ("fleet-agent", "hold", "web", "--for", "1h", "--reason", "a new disk")
-    for user, words, told in (("fleet-agent", hold, "only root may ask the driver host"), ("nobody", hold, "only root may ask the driver host"),
+    for user, words, told in (("fleet-agent", hold, "only root on this server may ask for this"), ("nobody", hold, "only root may ask the driver host"),
                               ("nobody", ("fleet-agent", "rollback", "web"), "only root may ask the driver host"),
                               ("nobody", ("fleet-agent", "status"), "only root may ask it"),
                               ("nobody", ("fleet-agent", "check"), "agent.env: Permission denied"),
@@ -208,7 +208,7 @@ def the_admin_has_verbs(fleet):
     ended = fleet.outcome(fleet.command(server.name, "update-app", appId="web", version="1.2.4", sha256=releases.sha256(release),
                                         artifactUrl=releases.Shelf(fleet.console_server).put("web.tar.gz", release))["commandId"])
     check_equal((ended["state"], server.read("/opt/web/version.txt")), ("succeeded", "1.2.4\n"), servers.dump(ended))
-    check_in("1.2.3", server.sh("fleet-agent rollback web"), "fleet-agent rollback")
+    check_in("Done: Running", server.sh("fleet-agent rollback web"), "fleet-agent rollback")
     check_equal(server.read("/opt/web/version.txt"), "1.2.3\n", "the version after a rollback by root")
     fleet.until("the audit log has it", lambda: [e for e in fleet.audit(appId="web") if e["actor"] == "root@server" and "1.2.3" in e["message"]])
     fleet.console_server.sh("systemctl stop releases.service; rm -r /srv/releases")
@@ -317,7 +317,7 @@ def an_upgrade_that_brings_other_files(fleet):
     check_in("Description=2", server.read(unit), "and is as he left it")
     check_in("Description=3", server.read(unit + ".dpkg-dist"), "what the package has instead")
     check_equal(server.read(ENV), settings, ENV)
-    dpkg_install(server, debs[OLD]["fleet-agent"])
+    dpkg_install(server, debs[OLD]["fleet-agent"], options=("--force-confold",))
     fleet.online(server.name)
 
 
@@ -348,7 +348,7 @@ def removing_keeps_the_settings(fleet):
     pid = pid_of(server, "app-a")
     server.exec("dpkg", "-r", "fleet-agent")
     check_equal(server.sh(f"cat {ENV} /etc/fleet-agent/apps.d/apps.yaml"), before, "settings")
-    check_equal(server.sh("ls -A /opt | grep fleet || true; pgrep -l '^fleet-' || true"), "", "programs")
+    check_equal(server.sh("ls -A /opt | grep -x fleet-agent || true; pgrep -l '^fleet-' || true"), "", "programs")
     check_equal(pid_of(server, "app-a"), pid, "pid of the app")
     fleet.until("the console shows it offline", lambda: not fleet.api(f"/api/agents/{server.name}")["isOnline"])
     dpkg_install(server, debs[NEW]["fleet-agent"])
@@ -364,8 +364,15 @@ def story_6_decommissioning(fleet):
     server.sh("mkdir /etc/systemd/system/fleet-agent.service.d; "
               "printf '[Service]\\nMemoryMax=256M\\n' >/etc/systemd/system/fleet-agent.service.d/limit.conf; "
               "cp /opt/fleet-agent/lib/drivers/simulated.so /opt/fleet-agent/lib/drivers/mine.so")
+    # An update has left the version before, of an app that is no longer declared, and of one that is.
+    server.exec("test", "-d", "/opt/.web.fleet/previous")
+    server.sh("mkdir -m 700 /srv/.declared.fleet; echo x >/srv/.declared.fleet/previous; mkdir -p -m 700 /srv/.other.fleet/left")
+    server.push("/etc/fleet-agent/apps.d/more.yaml", "managed_apps:\n  - id: declared\n    service_name: app-a.service\n    binary_path: \"/srv/declared\" # x\n"
+                "  - id: other\n    service_name: app-a.service\n    binary_path: /srv/other\n")
     pid = pid_of(server, "app-a")
-    server.exec("dpkg", "-P", "fleet-agent", stdin=subprocess.DEVNULL)
+    said = server.exec("dpkg", "-P", "fleet-agent", stdin=subprocess.DEVNULL).stdout
+    check_in("/srv/.other.fleet has files of the app", said, "what an update could not give back")
+    server.sh("rm -r /srv/.other.fleet")
     fleet.until("the console shows it offline", lambda: not fleet.api(f"/api/agents/{server.name}")["isOnline"])
     check_in(server.name, [a["agentId"] for a in fleet.api("/api/agents")], "agents of the console")
     paths, accounts = listing(server)
