@@ -89,7 +89,9 @@ void fixture_set_state(const struct fixture *f, const char *app, const char *wor
 	fixture_write(f, name, text);
 }
 
-static const struct fixture *dying; /* in the host's process and its children */
+/* in the host's process and its children */
+static const struct fixture *dying;
+static pid_t dying_host;
 
 static void die(const char *step)
 {
@@ -106,7 +108,7 @@ static void die(const char *step)
 		if (fd >= 0)
 			(void)close(fd);
 	} else if (dying->die_host) {
-		(void)kill(getppid(), SIGKILL); /* the host's end is this operation's too */
+		(void)kill(dying_host, SIGKILL); /* its end is this operation's too */
 	} else {
 		(void)kill(getpid(), SIGKILL);
 	}
@@ -137,6 +139,7 @@ static void FLEET_NORETURN be_host(const struct fixture *f, int fd, uid_t agent,
 		_exit(99);
 	fleet_log_init("host", FLEET_LOG_ERROR, FLEET_LOG_FORMAT_TEXT);
 	dying = f;
+	dying_host = getpid();
 	op_step_hook = die;
 	safe_file_step_hook = die;
 	tree_step_hook = die;
