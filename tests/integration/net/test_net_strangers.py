@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Our HTTP server, WebSocket server and WebSocket client against other people's: curl, python3-websocket (a client)
+"""Our HTTP server, WebSocket server and WebSocket client against other people's: curl, python3-websocket and Autobahn (clients)
 and python3-websockets (a server). What both sides were written for by one hand may be wrong in both; this is not.
 TAP on stdout; what is not installed is skipped, with its name."""
 import asyncio
@@ -239,6 +239,104 @@ def binary_is_refused():
         check_equal((opcode, data[:2]), (8, struct.pack(">H", 1003)), "the close frame")
 
 
+# ---- another stranger's client ----
+
+def autobahn(talk, s, utf8=True):
+    """Runs talk(protocol, heard) once the connection is open; what was heard, in order, until it is closed. utf8: whether Autobahn
+    looks at what comes."""
+    try:
+        from autobahn.asyncio.websocket import WebSocketClientFactory, WebSocketClientProtocol
+    except ImportError:
+        raise Skip("python3-autobahn is not installed") from None
+    heard = []
+
+    class Client(WebSocketClientProtocol):
+        def onConnect(self, response):
+            heard.append(("subprotocol", response.protocol))
+
+        def onOpen(self):
+            self.ended = asyncio.get_running_loop().create_future()
+            self.answers = asyncio.Queue()
+            self.pongs = asyncio.Queue()
+            self.factory.opened.set_result(self)
+
+        def onMessage(self, payload, isBinary):
+            self.answers.put_nowait((payload, isBinary))
+
+        def onPong(self, payload):
+            self.pongs.put_nowait(payload)
+
+        def onClose(self, wasClean, code, reason):
+            heard.append(("closed", wasClean, code, reason))
+            if not self.ended.done():
+                self.ended.set_result(None)
+
+    async def go():
+        loop = asyncio.get_running_loop()
+        factory = WebSocketClientFactory(f"ws://127.0.0.1:{s.port}/echo", protocols=["other", "fleet.v1"], loop=loop)
+        factory.protocol = Client
+        factory.setProtocolOptions(utf8validateIncoming=utf8, closeHandshakeTimeout=DEADLINE, openHandshakeTimeout=DEADLINE)
+        factory.opened = loop.create_future()
+        await loop.create_connection(factory, "127.0.0.1", s.port)
+        client = await factory.opened
+        await talk(client, heard)
+        await client.ended
+    asyncio.run(asyncio.wait_for(go(), DEADLINE))
+    return heard
+
+
+def autobahn_is_echoed():
+    async def talk(client, heard):
+        for size in (0, 1, 125, 126, 127, 65535, 65536, 1024 * 1024):
+            for fragment in (None, 100 if size < 1000 else 20000):
+                text = ("a\u00e9\u20ac\U0001f600" * (size // 10 + 1)).encode()[:size].decode(errors="ignore").encode()
+                client.sendMessage(text, False, fragmentSize=fragment)
+                heard.append((size, fragment, await client.answers.get() == (text, False)))
+        client.sendClose(1000, "enough")
+    with Serving() as s:
+        heard = autobahn(talk, s)
+        check_equal(heard[0], ("subprotocol", "fleet.v1"), "the subprotocol")
+        check_equal([h for h in heard[1:-1] if not h[2]], [], "what did not come back as it was")
+        check_equal(heard[-1][:3], ("closed", True, 1000), "its end")
+        check_equal(s.process.stdout.readline(), "closed 0 1000 enough\n", "what the server saw")
+
+
+def autobahn_sends_frame_by_frame():
+    async def talk(client, heard):
+        client.beginMessage(isBinary=False)
+        for n, piece in enumerate((b"one, ", b"", "\u20ac".encode()[:1], "\u20ac".encode()[1:], b", four")):
+            client.sendMessageFrame(piece)
+            client.sendPing(f"ping {n}".encode())
+            heard.append(await client.pongs.get())
+        client.endMessage()
+        heard.append(await client.answers.get())
+        client.sendPong(b"nobody asked")
+        client.sendPing(b"x" * 125)
+        heard.append(len(await client.pongs.get()))
+        client.sendMessage(b"please close")
+    with Serving() as s:
+        check_equal(autobahn(talk, s)[1:], [b"ping 0", b"ping 1", b"ping 2", b"ping 3", b"ping 4",
+                                            ("one, \u20ac, four".encode(), False), 125, ("closed", True, 4321, "as you wish")],
+                    "what Autobahn heard")
+
+
+def autobahn_breaks_the_rules():
+    """Its own checks go by what it sends through its methods; these frames are made by hand."""
+    cases = [("wrong UTF-8", lambda c: c.sendFrame(1, b"\xff\xfe"), 1007), ("a part of a character at the end", lambda c: c.sendFrame(1, b"\xe2\x82"), 1007),
+             ("a reserved bit", lambda c: c.sendFrame(1, b"x", rsv=4), 1002), ("a continuation of nothing", lambda c: c.sendFrame(0, b"x"), 1002),
+             ("a message within a message", lambda c: (c.sendFrame(1, b"x", fin=False), c.sendFrame(1, b"y")), 1002),
+             ("a ping in pieces", lambda c: c.sendFrame(9, b"x", fin=False), 1002), ("an unknown opcode", lambda c: c.sendFrame(3, b"x"), 1002),
+             ("a ping of 126 bytes", lambda c: c.sendFrame(9, b"x" * 126), 1002), ("binary", lambda c: c.sendMessage(b"\0", True), 1003),
+             ("a message of 1 MiB and more", lambda c: c.sendMessage(b"x" * (1024 * 1024 + 1)), 1009)]
+    for what, send, code in cases:
+        async def talk(client, heard, send=send):
+            del heard
+            send(client)
+        with Serving() as s:
+            end = autobahn(talk, s)[-1]
+            check_equal(end[2], code, f"how it ends after {what} ({end})")
+
+
 # ---- a stranger's server, our client ----
 
 class StrangersServer:
@@ -352,6 +450,7 @@ TESTS = [
     fetch_gets_pages_at_once, fetch_streams_a_body, fetch_reads_a_stream_and_leaves,
     a_strangers_client_is_echoed, a_strangers_client_is_ponged_and_pinged, a_strangers_client_sends_fragments,
     a_strangers_client_hears_our_goodbye, our_server_hears_a_strangers_goodbye, binary_is_refused,
+    autobahn_is_echoed, autobahn_sends_frame_by_frame, autobahn_breaks_the_rules,
     our_client_echoes_a_stranger, our_client_says_goodbye, our_client_tells_why_it_was_refused,
     our_client_insists_on_its_subprotocol, garbage_does_no_harm,
 ]
