@@ -16,6 +16,7 @@
 #include "simulated_state.h"
 
 #define DAY_MS (24ll * 3600 * 1000)
+#define DIED   "killed by SIGSEGV"
 
 /* Milliseconds; 0 where the option is absent or makes no sense. */
 static int64_t duration_option(const struct fleet_host *host, const char *key)
@@ -102,7 +103,7 @@ static struct life live(const struct fleet_host *host, const struct sim_state *s
 	if (crash > 0 && now >= up + crash) {
 		life.state = FLEET_STATE_FAILED;
 		life.since_ms = up + crash;
-		life.message = "killed by SIGSEGV";
+		life.message = DIED;
 	} else if (condition_option(host, "fail_health")) {
 		life.state = FLEET_STATE_FAILED;
 		life.message = "up, but not well: its health check answers 503";
@@ -372,6 +373,32 @@ static int32_t sim_logs(const struct fleet_host *host, uint32_t lines, int64_t s
 	return r;
 }
 
+static int32_t sim_last_end(const struct fleet_host *host, int64_t since_unix_ms, struct fleet_sink *out,
+	struct fleet_driver_error *err)
+{
+	int lock = sim_lock(host, err), r;
+	struct life life = {0};
+	struct sim_state s;
+
+	if (lock < 0)
+		return lock;
+	r = sim_state_load(host, &s, err);
+	(void)close(lock);
+	if (r < 0)
+		return r;
+	life = live(host, &s, sim_now_ms());
+	/* The one before began and ended so long before this one: they are all alike. */
+	if (life.state != FLEET_STATE_FAILED && life.restarts > 0) {
+		life.since_ms -= duration_option(host, "restart_after");
+		life.message = DIED;
+	} else if (life.state != FLEET_STATE_FAILED) {
+		life.since_ms = 0;
+	}
+	if (life.since_ms < since_unix_ms)
+		return fleet_driver_fail(err, -ENOENT, 0, 0, "it has not failed since then");
+	return host->emit(out, life.message, strlen(life.message));
+}
+
 static const struct fleet_service_ops ops = {
 	.size = sizeof(ops),
 	.status = sim_status,
@@ -382,6 +409,7 @@ static const struct fleet_service_ops ops = {
 	.reload = sim_reload,
 	.reload_definitions = sim_reload_definitions,
 	.logs = sim_logs,
+	.last_end = sim_last_end,
 };
 FLEET_DRIVER_DEFINE("simulated", .version = "1.0",
 	.summary = "A service with a life of its own, for trying things out", .service = &ops);

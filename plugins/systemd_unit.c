@@ -295,6 +295,21 @@ static int32_t unit_logs(const struct fleet_host *host, uint32_t lines, int64_t 
 	return r < 0 ? r : systemd_journal_tell(host, name, lines, since_unix_ms, out, err);
 }
 
+static int32_t unit_last_end(const struct fleet_host *host, int64_t since_unix_ms, struct fleet_sink *out,
+	struct fleet_driver_error *err)
+{
+	struct systemd_unit ended;
+	char name[256], why[160];
+	int r = systemd_unit_name(host, name, sizeof(name), err);
+
+	if (r == 0)
+		r = systemd_journal_last_end(name, since_unix_ms, &ended, err);
+	if (r < 0)
+		return r;
+	systemd_unit_describe(&ended, why, sizeof(why));
+	return host->emit(out, why, strlen(why));
+}
+
 static const struct fleet_service_ops ops = {
 	.size = sizeof(ops),
 	.status = unit_status,
@@ -304,6 +319,7 @@ static const struct fleet_service_ops ops = {
 	.reload = unit_reload,
 	.reload_definitions = unit_reload_definitions,
 	.logs = unit_logs,
+	.last_end = unit_last_end,
 };
 FLEET_DRIVER_DEFINE("systemd-unit", .version = "1.0",
 	.summary = "Services that systemd runs, and their unit files", .format = &systemd_unit_format,

@@ -8,6 +8,7 @@
 #define FLEET_UUID_LEN         36
 #define FLEET_HOSTNAME_LEN_MAX 253
 #define FLEET_VERSION_LEN_MAX  128
+#define FLEET_END_LEN_MAX      256 /* how a service came to its end, in words */
 #define FLEET_PATH_LEN_MAX     4095
 #define FLEET_URL_LEN_MAX      2048
 #define FLEET_ACTOR_MAX        128

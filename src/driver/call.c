@@ -141,16 +141,17 @@ int driver_service_status(const struct driver_call *call, struct driver_status *
 	return r;
 }
 
-int driver_service_version(const struct driver_call *call, struct fleet_buffer *ret, struct fleet_error *err)
+/* An answer of one line. what: "a version". */
+static int ask_for_text(const struct driver_request *request, const char *what, size_t max,
+	struct fleet_buffer *ret, struct fleet_error *err)
 {
-	struct driver_request request = {.function = DRIVER_FN_VERSION, .calls = call, .count = 1};
 	struct fleet_buffer data = FLEET_BUFFER_INIT;
 	struct driver_answer answer = {.data = &data};
-	int r = run_one(&request, &answer, err);
+	int r = run_one(request, &answer, err);
 
-	if (r == 0 && data.len > FLEET_VERSION_LEN_MAX)
-		r = fleet_error_set(err, -EPROTO, "driver %s gave a version longer than %d bytes",
-			call->driver, FLEET_VERSION_LEN_MAX);
+	if (r == 0 && data.len > max)
+		r = fleet_error_set(err, -EPROTO, "driver %s gave %s longer than %zu bytes",
+			request->calls->driver, what, max);
 	if (r < 0) {
 		fleet_buffer_done(&data);
 		return r;
@@ -160,6 +161,22 @@ int driver_service_version(const struct driver_call *call, struct fleet_buffer *
 	data.len = strlen(data.data);
 	*ret = data;
 	return r;
+}
+
+int driver_service_version(const struct driver_call *call, struct fleet_buffer *ret, struct fleet_error *err)
+{
+	struct driver_request request = {.function = DRIVER_FN_VERSION, .calls = call, .count = 1};
+
+	return ask_for_text(&request, "a version", FLEET_VERSION_LEN_MAX, ret, err);
+}
+
+int driver_service_last_end(const struct driver_call *call, int64_t since_unix_ms, struct fleet_buffer *ret,
+	struct fleet_error *err)
+{
+	struct driver_request request = {
+		.function = DRIVER_FN_LAST_END, .calls = call, .count = 1, .since_unix_ms = since_unix_ms};
+
+	return ask_for_text(&request, "an end", FLEET_END_LEN_MAX, ret, err);
 }
 
 void driver_log_lines_done(struct driver_log_lines *lines)

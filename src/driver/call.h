@@ -59,6 +59,9 @@ int driver_service_status(
 	const struct driver_call *call, struct driver_status *ret, struct fleet_error *err) FLEET_MUST_CHECK;
 int driver_service_version(
 	const struct driver_call *call, struct fleet_buffer *ret, struct fleet_error *err) FLEET_MUST_CHECK;
+/* How the service came to its last bad end since then, in the service manager's words; sanitized. */
+int driver_service_last_end(const struct driver_call *call, int64_t since_unix_ms, struct fleet_buffer *ret,
+	struct fleet_error *err) FLEET_MUST_CHECK;
 /* The texts of the lines, oldest first, each with a newline; control characters replaced. */
 int driver_service_logs(const struct driver_call *call, uint32_t lines, int64_t since_unix_ms,
 	struct fleet_buffer *ret, struct fleet_error *err) FLEET_MUST_CHECK;

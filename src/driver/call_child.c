@@ -240,6 +240,15 @@ static int call_logs(struct child *c)
 		&c->host.host, c->request->lines, c->request->since_unix_ms, &c->sink, &c->error);
 }
 
+static int call_last_end(struct child *c)
+{
+	const struct fleet_service_ops *ops = c->driver->service;
+
+	if (!FLEET_CAN(ops, last_end)) /* newer than ABI 1.0 */
+		return missing(c);
+	return ops->last_end(&c->host.host, c->request->since_unix_ms, &c->sink, &c->error);
+}
+
 static int call_inspect(struct child *c)
 {
 	struct driver_inspection seen;
@@ -269,6 +278,7 @@ static const struct driver_fns {
 	[DRIVER_FN_RELOAD_DEFINITIONS] = {DRIVER_ROLE_SERVICE, call_verb},
 	[DRIVER_FN_VERSION] = {DRIVER_ROLE_SERVICE, call_version},
 	[DRIVER_FN_LOGS] = {DRIVER_ROLE_SERVICE, call_logs},
+	[DRIVER_FN_LAST_END] = {DRIVER_ROLE_SERVICE, call_last_end},
 	[DRIVER_FN_INSPECT_FORMAT] = {DRIVER_ROLE_FORMAT, call_inspect},
 	[DRIVER_FN_INSPECT_STATUS] = {DRIVER_ROLE_SERVICE, call_inspect},
 };

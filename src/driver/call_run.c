@@ -23,6 +23,7 @@ const char *driver_function_to_string(enum driver_function function)
 		[DRIVER_FN_RELOAD_DEFINITIONS] = "reload_definitions",
 		[DRIVER_FN_VERSION] = "version",
 		[DRIVER_FN_LOGS] = "logs",
+		[DRIVER_FN_LAST_END] = "last_end",
 		[DRIVER_FN_INSPECT_FORMAT] = "repeated calls",
 		[DRIVER_FN_INSPECT_STATUS] = "repeated calls of status",
 	};

@@ -144,11 +144,26 @@ static int32_t logs(const struct fleet_host *host, uint32_t lines, int64_t since
 	return r;
 }
 
+static int32_t last_end(const struct fleet_host *host, int64_t since_unix_ms, struct fleet_sink *out,
+	struct fleet_driver_error *err)
+{
+	char text[300];
+
+	(void)since_unix_ms;
+	(void)err;
+	memset(text, 'x', sizeof(text));
+	if (breaks(host, "long-end"))
+		return host->emit(out, text, sizeof(text));
+	return breaks(host, "end-lines") ? host->emit(out, "killed\nby\nwhom", 14)
+					 : host->emit(out, "killed", 6);
+}
+
 static const struct fleet_service_ops ops = {.size = sizeof(ops),
 	.status = status,
 	.start = start,
 	.stop = stop,
 	.reload = reload,
 	.version = version,
-	.logs = logs};
+	.logs = logs,
+	.last_end = last_end};
 FLEET_DRIVER_DEFINE("bad-manager", .version = "1", .summary = "Breaks a promise by option", .service = &ops);

@@ -77,10 +77,21 @@ static int32_t version(const struct fleet_host *host, struct fleet_sink *out, st
 	return host->emit(out, "2.1.0", 5);
 }
 
+static int32_t last_end(const struct fleet_host *host, int64_t since_unix_ms, struct fleet_sink *out,
+	struct fleet_driver_error *err)
+{
+	if (since_unix_ms > 1000)
+		return fleet_driver_fail(err, -ENOENT, 0, 0, "it has not failed since then");
+	return strcmp(fleet_driver_option(host, "act", ""), "flood") == 0
+		       ? host->emit(out, (char[300]){"x"}, 300)
+		       : host->emit(out, "killed by \x1b[1mSIGKILL", 21);
+}
+
 static const struct fleet_service_ops ops = {.size = sizeof(ops),
 	.status = status,
 	.start = start,
 	.stop = stop,
 	.version = version,
-	.logs = logs};
+	.logs = logs,
+	.last_end = last_end};
 FLEET_DRIVER_DEFINE("bad-service", .version = "1", .summary = "Misbehaves by option", .service = &ops);

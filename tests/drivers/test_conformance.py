@@ -78,6 +78,8 @@ SERVICE = [
     ("instance-moves", "status keeps its instance while nothing starts", "name different instances"),
     ("version-lines", "version is one line of text", "control characters"),
     ("long-version", "version is one line of text", "longer than 128 bytes"),
+    ("end-lines", "last_end is one line of text", "control characters"),
+    ("long-end", "last_end is one line of text", "longer than 256 bytes"),
     ("logs-too-many", "logs keeps to the number of lines", "more log lines than were asked for"),
     ("logs-backwards", "logs keeps to the number of lines", "is older than the one before it"),
     ("logs-old", "logs keeps to the number of lines", "older than it was asked for"),

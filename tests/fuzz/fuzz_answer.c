@@ -51,7 +51,7 @@ static void feed(
 
 	if (function == DRIVER_FN_READ)
 		a.settings = &settings;
-	if (function == DRIVER_FN_EDIT || function == DRIVER_FN_VERSION)
+	if (function == DRIVER_FN_EDIT || function == DRIVER_FN_VERSION || function == DRIVER_FN_LAST_END)
 		a.data = &data;
 	if (function == DRIVER_FN_LOGS)
 		a.lines = &lines;

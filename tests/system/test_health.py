@@ -25,10 +25,22 @@ def unit(user, more=""):
     return f"[Service]\n{user}\nExecStart=/bin/sleep infinity\n{more}"
 
 
+AGAIN = """#!/bin/sh
+# what a service may write about itself
+echo "A process of this unit has been killed by the OOM killer."
+echo "again.service: Main process exited, code=killed, status=9/KILL"
+exec sleep infinity
+"""
+QUITS = """#!/bin/bash
+trap 'exit 7' USR1
+while :; do sleep 0.1; done
+"""
 UNITS = {
     "web": unit("User=web\nSupplementaryGroups=adm"),
     "plain": unit(""),
     "dynamic": unit("DynamicUser=yes"),
+    "again": unit("User=web", "Restart=always\nRestartSec=100ms\n").replace("/bin/sleep infinity", "/usr/local/bin/again"),
+    "quits": unit("User=web").replace("/bin/sleep infinity", "/usr/local/bin/quits"),
     "slow": unit("User=web", "Type=notify\nNotifyAccess=all\nTimeoutStartSec=infinity\n").replace(
         "ExecStart=/bin/sleep infinity", "ExecStart=/bin/sh -c 'sleep 5; systemd-notify --ready; exec sleep infinity'"),
 }
@@ -39,16 +51,18 @@ def app(name, more=""):
             f"'a $HOME %n'], timeout: 10s, settle: 0, every: 2s}}\n{more}")
 
 
-APPS = "managed_apps:\n" + app("web", "    version_command: [/bin/sh, -c, 'echo 4.$(id -u)']\n") + app("plain") + app("dynamic") + app("slow")
+APPS = "managed_apps:\n" + app("web", "    version_command: [/bin/sh, -c, 'echo 4.$(id -u)']\n") + "".join(
+    app(name) for name in UNITS if name != "web")
 
 
 def set_up(fleet):
     server = fleet.agents[0]
     server.sh("useradd --system --no-create-home web; mkdir -p -m 777 /run/seen; chmod 777 /run/seen")
-    server.push("/usr/local/bin/probe", PROBE, mode="755")
+    for name, text in {"probe": PROBE, "again": AGAIN, "quits": QUITS}.items():
+        server.push(f"/usr/local/bin/{name}", text, mode="755")
     for name, text in UNITS.items():
         server.push(f"/etc/systemd/system/{name}.service", text)
-    server.sh("systemctl daemon-reload; systemctl start web plain dynamic; systemctl start --no-block slow")
+    server.sh("systemctl daemon-reload; systemctl start web plain dynamic again quits; systemctl start --no-block slow")
     fleet.install_console()
     fleet.install_agent(server, APPS)
     fleet.ctl_ok("login", "--url", fleet.url, "--api-key", fleet.KEY)
@@ -95,6 +109,25 @@ def its_exit_status_decides(fleet):
     check_in("Running, healthy", fleet.ctl_ok("apps", "restart", server.name, "web", "--wait", timeout=90), "the next restart")
 
 
+def what_ends_outside_is_told_with_its_reason(fleet):
+    """Each in systemd's words, though the apps say otherwise themselves; and nobody's command."""
+    server = fleet.agents[0]
+
+    def told(words):
+        return [e for e in fleet.audit(category="restart") if words in e["message"]]
+
+    server.sh("kill -SEGV $(systemctl show -P MainPID again.service)")
+    event = fleet.until("the crash is in the audit log", lambda: told("again restarted outside Fleet"))[0]
+    check_in(": killed by SIGSEGV", event["message"], "a signal")
+    check_equal((event["agentId"], event["appId"], event.get("commandId")), (server.name, "again", None), "whose")
+    server.sh("kill -USR1 $(systemctl show -P MainPID quits.service)")
+    event = fleet.until("the end is in the audit log", lambda: told("quits failed outside Fleet"))[0]
+    check_in(": exited with status 7", event["message"], "an exit status")
+    server.sh("systemctl restart plain.service")
+    event = fleet.until("somebody's restart is in the audit log", lambda: told("plain restarted outside Fleet"))[0]
+    check("exited" not in event["message"] and "killed" not in event["message"], f"a restart by hand: {event['message']}")
+
+
 def what_starts_slowly_has_its_units_time(fleet):
     """Its TimeoutStartSec is infinite, and longer than it takes is what it gets."""
     server = fleet.agents[0]
@@ -111,5 +144,6 @@ if __name__ == "__main__":
     sys.exit(servers.main(servers.fleet_of("health", 1, set_up), [
         a_command_is_the_apps_user,
         its_exit_status_decides,
+        what_ends_outside_is_told_with_its_reason,
         what_starts_slowly_has_its_units_time,
     ]))

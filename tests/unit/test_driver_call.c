@@ -421,8 +421,15 @@ static void test_status_version_and_logs(void)
 	CU_ASSERT_EQUAL(lines.items[2].priority, 6);
 	driver_log_lines_done(&lines);
 
+	CU_ASSERT_EQUAL(driver_service_last_end(&call, 1000, &text, &err), 0);
+	CU_ASSERT_STRING_EQUAL(text.data, "killed by ?[1mSIGKILL");
+	fleet_buffer_done(&text);
+	CU_ASSERT_EQUAL(driver_service_last_end(&call, 1001, &text, &err), -ENOENT);
+	CU_ASSERT_STRING_EQUAL(err.message, "it has not failed since then");
+
 	call.options = &flood;
 	call.option_count = 1;
+	CU_ASSERT_EQUAL(driver_service_last_end(&call, 0, &text, &err), -EPROTO);
 	CU_ASSERT_EQUAL(driver_service_logs(&call, 2, 0, &text, &err), -EPROTO);
 	call.options = &state;
 	CU_ASSERT_EQUAL(driver_service_status(&call, &status, &err), -EPROTO);

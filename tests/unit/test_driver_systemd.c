@@ -337,6 +337,80 @@ static void test_logs(void)
 	CU_ASSERT_EQUAL(driver_service_version(&call, &text, &err), -EOPNOTSUPP);
 }
 
+static bool ended(const char *name, int64_t since_ms, int want, const char *text)
+{
+	_cleanup_buffer_ struct fleet_buffer why = FLEET_BUFFER_INIT;
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct fleet_option unit;
+	struct driver_call call = call_for(&unit, name, 10000);
+	int r = driver_service_last_end(&call, since_ms, &why, &err);
+
+	printf("# %s: %d %s\n", name, r, r < 0 ? err.message : why.data);
+	return r == want && (r < 0 || strcmp(why.data, text) == 0);
+}
+
+/* systemd's word counts, whatever a service writes about itself. */
+static void test_how_it_ended(void)
+{
+	int64_t began = fleet_clock_wall_ms();
+	struct driver_status first, second;
+	struct fleet_error err = FLEET_ERROR_INIT;
+
+	if (!possible())
+		return;
+	write_unit("ft-liar.service",
+		"[Service]\nRestart=always\nRestartSec=100ms\nStartLimitIntervalSec=0\nExecStart=/bin/sh -c "
+		"\""
+		"echo 'ft-liar.service: A process of this unit has been killed by the OOM killer.'; "
+		"echo '<4>ft-liar.service: Failed with result watchdog'; exec sleep infinity\"");
+	write_unit("ft-three.service", "[Service]\nExecStart=/bin/sh -c 'exit 3'");
+	write_unit("ft-before.service", "[Service]\nExecStartPre=/bin/false\nExecStart=/bin/true");
+	reload();
+	CU_ASSERT_EQUAL(act("ft-liar", DRIVER_START, 10000, &err), 0);
+	first = wait_for_state("ft-liar", FLEET_STATE_RUNNING);
+	CU_ASSERT_TRUE(ended("ft-liar", began - 1000, -ENOENT, NULL));
+	CU_ASSERT_EQUAL(kill(first.pid, SIGSEGV), 0);
+	do {
+		usleep(50000);
+		second = status_of("ft-liar");
+	} while (fleet_clock_wall_ms() < began + 20000 &&
+		 (second.state != FLEET_STATE_RUNNING || second.pid == first.pid));
+	CU_ASSERT_TRUE(ended("ft-liar", began - 1000, 0, "killed by SIGSEGV") ||
+		       ended("ft-liar", began - 1000, 0, "killed by SIGSEGV (core dumped)"));
+	CU_ASSERT_TRUE(ended("ft-liar", fleet_clock_wall_ms() + 60000, -ENOENT, NULL));
+	(void)act("ft-three", DRIVER_START, 10000, &err);
+	(void)wait_for_state("ft-three", FLEET_STATE_FAILED);
+	CU_ASSERT_TRUE(ended("ft-three", began - 1000, 0, "exited with status 3"));
+	(void)act("ft-before", DRIVER_START, 10000, &err);
+	(void)wait_for_state("ft-before", FLEET_STATE_FAILED);
+	CU_ASSERT_TRUE(ended("ft-before", began - 1000, 0, "ExecStartPre: exited with status 1"));
+	CU_ASSERT_EQUAL(act("ft-liar", DRIVER_STOP, 10000, &err), 0);
+}
+
+/* dd takes its whole buffer at once, so where nothing limits it, it ends well and takes no more. */
+static void test_memory_that_is_out(void)
+{
+	int64_t began = fleet_clock_wall_ms();
+	struct fleet_error err = FLEET_ERROR_INIT;
+	bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+
+	if (!possible())
+		return;
+	write_unit("ft-greedy.service", "[Service]\nMemoryMax=20M\nMemorySwapMax=0\n"
+					"ExecStart=/bin/dd if=/dev/zero of=/dev/null bs=200M count=1");
+	reload();
+	(void)act("ft-greedy", DRIVER_START, 10000, &err);
+	while (status_of("ft-greedy").state == FLEET_STATE_RUNNING && fleet_clock_wall_ms() < began + 10000)
+		usleep(50000);
+	if (status_of("ft-greedy").state != FLEET_STATE_FAILED) {
+		unit_skip("MemoryMax= has no effect on this machine");
+		return;
+	}
+	/* systemd hears of it from cgroup v2 alone */
+	CU_ASSERT_TRUE(ended("ft-greedy", began - 1000, 0,
+		unified ? "killed for lack of memory (OOM)" : "killed by SIGKILL"));
+}
+
 static void expect_in_file(const char *path, const char *want)
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
@@ -480,8 +554,9 @@ static const struct unit_test systemd_tests[] = {UNIT_TEST(test_registered),
 	UNIT_TEST(test_start_stop_restart), UNIT_TEST(test_failures_are_named),
 	UNIT_TEST(test_a_used_up_start_limit_is_cleared), UNIT_TEST(test_time_up_cancels_the_job),
 	UNIT_TEST(test_oneshots), UNIT_TEST(test_restarts_by_itself_are_counted),
-	UNIT_TEST(test_units_that_are_not_there), UNIT_TEST(test_logs), UNIT_TEST(test_a_drop_in),
-	UNIT_TEST(test_companions), UNIT_TEST(test_processes_left_behind), {0}};
+	UNIT_TEST(test_units_that_are_not_there), UNIT_TEST(test_logs), UNIT_TEST(test_how_it_ended),
+	UNIT_TEST(test_memory_that_is_out), UNIT_TEST(test_a_drop_in), UNIT_TEST(test_companions),
+	UNIT_TEST(test_processes_left_behind), {0}};
 
 int main(void)
 {

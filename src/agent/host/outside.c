@@ -22,6 +22,7 @@ struct outside {
 	struct known *apps;
 	size_t count;
 	uint64_t look;
+	int64_t began_ms; /* the look */
 };
 
 struct outside *outside_new(void)
@@ -62,9 +63,10 @@ static struct known *find_or_add(struct outside *o, const char *app_id)
 	return k;
 }
 
-void outside_begin(struct outside *o)
+void outside_begin(struct outside *o, int64_t now_ms)
 {
 	o->look++;
+	o->began_ms = now_ms;
 }
 
 void outside_forgive(struct outside *o, const char *app_id)
@@ -139,7 +141,9 @@ static char *sentence(const struct known *k, struct json_object *app, enum chang
 	const char *message = fleet_json_string(app, "message");
 	char pids[80] = "", count[48] = "";
 
-	if (!why && change == FAILED)
+	if (change != FAILED && change != RESTARTED)
+		why = NULL; /* that end has been told */
+	else if (!why && change == FAILED)
 		why = message;
 	if (!why && k->reason[0] && change != STOPPED)
 		why = k->reason;
@@ -152,7 +156,7 @@ static char *sentence(const struct known *k, struct json_object *app, enum chang
 		str_empty(why) ? "" : ": ", str_empty(why) ? "" : why);
 }
 
-static void remember(struct known *k, struct json_object *app, int64_t now_ms)
+static void remember(struct known *k, struct json_object *app, int64_t began_ms)
 {
 	const char *status = fleet_json_string(app, "status"), *instance = fleet_json_string(app, "instance");
 	const char *message = fleet_json_string(app, "message");
@@ -168,7 +172,7 @@ static void remember(struct known *k, struct json_object *app, int64_t now_ms)
 	k->pid = fleet_json_int(app, "pid", 0);
 	k->restarts = fleet_json_int(app, "restarts", 0);
 	k->reason[0] = '\0';
-	k->looked_ms = now_ms;
+	k->looked_ms = began_ms; /* what came after, though before the answer, is for the next look */
 	k->seen = true;
 }
 
@@ -201,38 +205,6 @@ char *outside_look(struct outside *o, struct json_object *app, const char *why, 
 
 	if (ours && k->forgiven_in < o->look && is_at_rest(fleet_json_string(app, "status")))
 		k->forgiven = false; /* this look began after the command's end */
-	remember(k, app, now_ms);
+	remember(k, app, o->began_ms);
 	return say(k, text, now_ms);
-}
-
-char *outside_reason(const char *text)
-{
-	/* systemd's words, the most telling first */
-	static const char *const marks[] = {"killed by the OOM killer", "Main process exited, ",
-		"Watchdog timeout", "Failed with result '"};
-	static const char *const starts[] = {"A process of this unit", "Main process exited, ",
-		"Watchdog timeout", "Failed with result '"};
-
-	for (size_t i = 0; i < FLEET_ARRAY_LEN(marks); i++) {
-		const char *last = NULL;
-
-		for (const char *at = text; (at = strstr(at, marks[i])); at++)
-			last = at;
-		if (last) {
-			const char *line = last;
-			char *copy;
-
-			while (line > text && line[-1] != '\n')
-				line--;
-			line = strstr(line, starts[i]) && strstr(line, starts[i]) <= last
-				       ? strstr(line, starts[i])
-				       : last;
-			copy = xstrndup(line, strcspn(line, "\n"));
-			if (strlen(copy) > FLEET_TEXT_MAX / 4)
-				copy[FLEET_TEXT_MAX / 4] = '\0';
-			fleet_text_sanitize(copy);
-			return copy;
-		}
-	}
-	return NULL;
 }

@@ -11,19 +11,16 @@ struct outside;
 struct outside *outside_new(void);
 void outside_free(struct outside *o);
 
-/* A look at all services begins. */
-void outside_begin(struct outside *o);
+/* A look at all services begins; now_ms: wall clock. */
+void outside_begin(struct outside *o, int64_t now_ms);
 /* A command works on this app, or did until now. */
 void outside_forgive(struct outside *o, const char *app_id);
 
 /* How a service is found: the protocol's app, with a member `instance` besides. Would the comparison find
- * something? And since when (wall clock), so that its log can be read from there. */
+ * something? And since when (wall clock), so that it can be asked how that came. */
 bool outside_is_news(const struct outside *o, struct json_object *app, int64_t *ret_since_ms);
-/* Takes the look in. why: what the service's log says of it, may be NULL. The sentence for the audit log,
- * owned; NULL where nothing is to be said. */
+/* Takes the look in. why: what the service manager says of it besides the status, may be NULL. The sentence
+ * for the audit log, owned; NULL where nothing is to be said. */
 char *outside_look(struct outside *o, struct json_object *app, const char *why, int64_t now_ms);
-
-/* What a service's log says of how it ended, or NULL; owned. text: lines, as the driver gives them. */
-char *outside_reason(const char *text);
 
 #endif

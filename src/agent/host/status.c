@@ -242,7 +242,7 @@ static void start(struct status *s)
 	s->now_count = s->next_count;
 	s->next_count = 0;
 	s->expired = false;
-	outside_begin(s->outside);
+	outside_begin(s->outside, fleet_clock_wall_ms());
 	if (s->watcher)
 		s->watcher->begins(s->arg);
 	s->told = json_object_new_object();

@@ -7,7 +7,7 @@
 #include "fleet/limits.h"
 #include "fleet/log.h"
 
-#define REASON_CALL_MS 1500 /* for the log of an app that is not as it was */
+#define REASON_CALL_MS 1500 /* for how an app that is not as it was came to its end */
 
 struct asking {
 	const struct status_order *order;
@@ -140,21 +140,26 @@ static void tell(size_t index, const struct driver_status *status, const struct 
 static void find_reasons(struct asking *a)
 {
 	for (size_t i = 0; i < a->count; i++) {
-		_cleanup_buffer_ struct fleet_buffer text = FLEET_BUFFER_INIT;
-		_cleanup_free_ char *state_dir = NULL, *why = NULL;
+		_cleanup_buffer_ struct fleet_buffer why = FLEET_BUFFER_INIT;
+		_cleanup_free_ char *state_dir = NULL;
 		_cleanup_json_ struct json_object *message = NULL;
+		struct fleet_error err = FLEET_ERROR_INIT;
 		struct driver_call call;
+		int r;
 
-		if (a->news_since_ms[i] == 0 ||
-			service_call(a->order->env, a->apps[i], fleet_clock_monotonic_ms() + REASON_CALL_MS,
-				&call, &state_dir, NULL) < 0 ||
-			driver_service_logs(
-				&call, FLEET_DRIVER_LOG_LINES_MAX, a->news_since_ms[i], &text, NULL) < 0 ||
-			!text.data || !(why = outside_reason(text.data)))
+		if (a->news_since_ms[i] == 0)
+			continue;
+		r = service_call(a->order->env, a->apps[i], fleet_clock_monotonic_ms() + REASON_CALL_MS,
+			&call, &state_dir, &err);
+		if (r == 0)
+			r = driver_service_last_end(&call, a->news_since_ms[i], &why, &err);
+		if (r < 0 && r != -ENOENT && r != -EOPNOTSUPP)
+			log_info("how app %s came to its end is not known: %s", a->apps[i]->id, err.message);
+		if (r < 0 || why.len == 0)
 			continue; /* then the status alone is told */
 		message = json_object_new_object();
 		fleet_json_add_string(message, "id", a->apps[i]->id);
-		fleet_json_add_string(message, "why", why);
+		fleet_json_add_string(message, "why", why.data);
 		if (op_send(a->fd, message) < 0)
 			return;
 	}

@@ -104,22 +104,37 @@ static void check_status(struct check *c, const char *service, const char *name)
 	free(options);
 }
 
+static void check_line(struct check *c, const char *name, const struct fleet_buffer *line, int r,
+	const struct fleet_error *err)
+{
+	if (r == -EFAULT || r == -ETIMEDOUT || r == -ENODATA || r == -EPROTO)
+		tap_fail(&c->tap, err->message, "%s", name);
+	else if (r < 0)
+		tap_skip(&c->tap, err->message, "%s", name);
+	else if (memchr(line->data, '?', line->len) || !fleet_text_is_utf8(line->data, line->len))
+		tap_fail(&c->tap, "it has control characters in it, or bytes that are no UTF-8", "%s", name);
+	else
+		tap_pass(&c->tap, "%s", name);
+}
+
 static void check_version(struct check *c)
 {
-	static const char name[] = "version is one line of text";
 	_cleanup_buffer_ struct fleet_buffer version = FLEET_BUFFER_INIT;
 	struct driver_call call = tool_target_call(&c->target);
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int r = driver_service_version(&call, &version, &err);
 
-	if (r == -EFAULT || r == -ETIMEDOUT || r == -ENODATA || r == -EPROTO)
-		tap_fail(&c->tap, err.message, name);
-	else if (r < 0)
-		tap_skip(&c->tap, err.message, name);
-	else if (memchr(version.data, '?', version.len) || !fleet_text_is_utf8(version.data, version.len))
-		tap_fail(&c->tap, "it has control characters in it, or bytes that are no UTF-8", name);
-	else
-		tap_pass(&c->tap, name);
+	check_line(c, "version is one line of text", &version, r, &err);
+}
+
+static void check_last_end(struct check *c)
+{
+	_cleanup_buffer_ struct fleet_buffer end = FLEET_BUFFER_INIT;
+	struct driver_call call = tool_target_call(&c->target);
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = driver_service_last_end(&call, 0, &end, &err);
+
+	check_line(c, "last_end is one line of text", &end, r, &err);
 }
 
 /* Nothing has been logged that soon. */
@@ -186,6 +201,7 @@ void check_service(struct check *c, const char *exercise)
 	check_inspection(c);
 	check_instance(c);
 	check_version(c);
+	check_last_end(c);
 	check_logs(c);
 	if (exercise)
 		check_exercise(c);
