@@ -2,6 +2,7 @@
 """Format drivers on config files as Debian's packages bring them. After each edit the lines that differ are those that
 the edit names, and a reader that has nothing to do with Fleet finds the new value, and every other one as it was."""
 import difflib
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ NAME = "fleet-added"
 # What a driver may say no to in a file that it reads: the edit would do more than it should.
 REFUSALS = ("alias",)
 WITHOUT_SECTIONS = ("json", "yaml", "sh")
+# Of so many files one is tried: all of them, but where each edit takes long.
+EVERY = int(os.environ.get("FLEET_TEST_FILES_EVERY", "1"))
 
 
 class Wrong(Exception):
@@ -263,7 +266,7 @@ def try_files(lab, trees, fetched):
     """How many files were tried; fails with all that is wrong."""
     known, wrong, tally, by_reader = readers(lab, trees), [], {}, {}
     edits = refused = keys = 0
-    for driver, name, options, path in real_files.files(trees, fetched):
+    for driver, name, options, path in itertools.islice(real_files.files(trees, fetched), 0, None, EVERY):
         if not known[name]:
             continue
         file = File(lab, driver, known[name], name, options, path)
@@ -298,7 +301,7 @@ def files_of_debian_packages(lab):
     if why:
         print(f"# {why}")
     tally = try_files(lab, trees, True)
-    check(why or sum(tally.values()) >= 60 and len(tally) >= 4, f"only {tally}")
+    check(why or sum(tally.values()) >= 60 // EVERY and len(tally) >= 4, f"only {tally}")
 
 
 def systemd_finds_nothing_new_in_a_unit(lab):
