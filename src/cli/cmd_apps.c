@@ -238,7 +238,10 @@ int cmd_apps_config(const struct cli_args *args)
 	size_t count;
 	int r;
 
-	if (settings_parse(args, stdin, &settings, &err) < 0 || expected_hash(args, &expect, &err) < 0)
+	if (cli_args_has(args, "last") && !cli_args_has(args, "history"))
+		(void)fleet_error_set(&err, -EINVAL, "--last goes with --history");
+	if (err.code < 0 || settings_parse(args, stdin, &settings, &err) < 0 ||
+		expected_hash(args, &expect, &err) < 0)
 		return cli_usage_fail(args, &err);
 	count = json_object_array_length(settings.keys);
 	if (!count && !restore && !expect && !request.dry_run && !cli_args_has(args, "wait"))

@@ -58,6 +58,8 @@ int cmd_audit(const struct cli_args *args)
 	session_query_add(&path, "appId", cli_args_get(args, "app", NULL));
 	session_query_add(&path, "category", category);
 	r = session_list(&s, path.data, &about, (size_t)last, requests ? NULL : is_no_request, &events);
+	if (r == CLI_OK)
+		r = session_explain_empty(&s, events, about.agent_id);
 	if (r != CLI_OK)
 		return r;
 	if (cli_args_has(args, "json"))

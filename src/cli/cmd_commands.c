@@ -55,6 +55,8 @@ int cmd_commands_list(const struct cli_args *args)
 	session_query_add(&path, "appId", cli_args_get(args, "app", NULL));
 	session_query_add(&path, "state", cli_args_get(args, "state", NULL));
 	r = session_list(&s, path.data, &about, (size_t)last, NULL, &list);
+	if (r == CLI_OK)
+		r = session_explain_empty(&s, list, about.agent_id);
 	if (r != CLI_OK)
 		return r;
 	if (cli_args_has(args, "json"))

@@ -291,6 +291,19 @@ int session_agent_path(const char *agent_id, const char *suffix, char **ret_path
 	return CLI_OK;
 }
 
+int session_explain_empty(struct session *s, const struct json_object *list, const char *agent_id)
+{
+	struct session_about about = {.agent_id = agent_id};
+	_cleanup_json_ struct json_object *agent = NULL;
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (!agent_id || json_object_array_length(list) > 0)
+		return CLI_OK;
+	r = session_agent_path(agent_id, "", &path);
+	return r == CLI_OK ? session_call(s, "GET", path, NULL, &about, &agent, NULL) : r;
+}
+
 int session_app_path(const struct session_about *about, const char *rest, char **ret_path)
 {
 	_cleanup_free_ char *suffix = NULL;

@@ -32,6 +32,11 @@ int session_call(struct session *s, const char *method, const char *path, struct
 int session_list(struct session *s, const char *path, const struct session_about *about, size_t max,
 	bool (*keep)(struct json_object *element), struct json_object **ret) FLEET_MUST_CHECK;
 
+/* Where a list has nothing: CLI_FAILED (told) where that is because there is no such agent (NULL: it was not
+ * asked about one). What an agent did that was removed is still listed. */
+int session_explain_empty(
+	struct session *s, const struct json_object *list, const char *agent_id) FLEET_MUST_CHECK;
+
 /* "/api/agents/ID<suffix>", "/api/commands/ID": owned. CLI_FAILED (told) for an id that can be none: it never
  * reaches a URL. */
 int session_agent_path(const char *agent_id, const char *suffix, char **ret_path) FLEET_MUST_CHECK;
