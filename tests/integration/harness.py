@@ -94,6 +94,7 @@ class Process:
         self.lab, self.label, self.argv = lab, label, argv
         self.log_path = os.path.join(lab.logs, f"{label}.log")
         with open(self.log_path, "ab") as log:
+            self.log_start = log.tell()
             # A session of its own, so that a stray signal of the terminal does not reach it.
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env or lab.env,
                                             cwd=lab.dir, start_new_session=True, pass_fds=pass_fds)
@@ -104,6 +105,12 @@ class Process:
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def own_log(self):
+        """Without what one of the same name wrote before."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            f.seek(self.log_start)
             return f.read()
 
     def ended(self):

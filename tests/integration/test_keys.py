@@ -34,12 +34,10 @@ class Fleet:
         console = self.lab.spawn("console", [program("fleet-console"), "--config", self.config, "--listen",
                                              f"127.0.0.1:{self.lab.port}"])
 
-        before = console.log().count("Listening on")  # it may be the second one of this log
-
         def ready():
             if console.ended() is not None:
                 raise Failure(f"fleet-console ended with {console.ended()}: {console.log()[-600:]}")
-            return console.log().count("Listening on") > before
+            return "Listening on" in console.own_log()
         self.lab.until("the console listens", ready)
         return console
 
