@@ -45,7 +45,7 @@ def known(lab, app="app-a"):
     def recorded():
         listing = lab.get(f"/api/agents/agent-001/apps/{app}/config").json
         for name in glob.glob(lab.path("agent-001/host/files/*")):
-            if name.endswith(".lock") or ".tmp" in name:
+            if name.endswith(".lock") or ".partial-" in name:
                 continue
             with open(name, encoding="utf-8") as f:
                 record = json.load(f)
