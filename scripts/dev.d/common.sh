@@ -13,6 +13,8 @@ die() {
 say() { printf '\n== %s\n' "$*"; }
 
 jobs_count() { nproc 2>/dev/null || echo 2; }
+# Tests wait more than they work.
+test_jobs_count() { echo $(($(jobs_count) + 1)); }
 
 # configure_tree DIR CONFIGURE_ARG...: DIR is configured with exactly these arguments, anew only when they changed.
 configure_tree() {
