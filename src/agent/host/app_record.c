@@ -21,6 +21,8 @@ void app_record_restore(struct json_object *apps, struct app_before *a)
 			continue;
 		a->was_good = fleet_json_bool(item, "good", false);
 		a->was_stopped = fleet_json_bool(item, "stopped", false);
+		if (a->was_stopped)
+			a->before.state = FLEET_STATE_STOPPED;
 		snprintf(a->before.instance, sizeof(a->before.instance), "%s", instance ? instance : "");
 	}
 }

@@ -79,7 +79,8 @@ static void recover_swap(struct update *u, const char *step)
 		update_roll_back(u, "interrupted", "interrupted while it was rolled back");
 	} else if (in_place) {
 		update_go_on(u); /* as if nothing had been: it starts, and is well or not */
-	} else if (never_stopped(u)) {
+	} else if (never_stopped(u) && moves_return(&u->tree, &u->moves, false, &err) >= 0) {
+		/* (what is an app's own may have moved all the same, where it was stopped before) */
 		tree_end_moving(&u->tree);
 		r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
 			    : tree_remove(&u->tree, TREE_NEW, &err);
