@@ -3,9 +3,11 @@
  *
  *   options of the service: dir (where its state lies), config (the file that it reads at each start), at and
  * act: at "restart" do "crash", "hang", "exit" or "kill-caller" (SIGKILL to the operation that called), once
- * if dir/once exists; in the config: crash=yes fails the start, slow=yes stays starting, flap=yes dies soon
- * after its start; tell=yes has its log quote the line of password. in an edit: the value LIE adds a line
- * that nobody asked for; a file that holds broken is refused by check. */
+ * if dir/once exists, or each time as "crash-always" and so on; in the config: crash=yes fails the start,
+ * slow=yes stays starting, flap=yes dies soon after its start; tell=yes has its log quote the line of
+ * password; as the program of that config starts, tidy=yes has it remove what it does not know of its
+ * directory, and patch=yes, renew=yes and vanish=yes have it write to that file, replace and remove it. in an
+ * edit: the value LIE adds a line that nobody asked for; a file that holds broken is refused by check. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -182,11 +184,11 @@ static void misbehave(const struct fleet_host *host, const char *where)
 	if (strcmp(fleet_driver_option(host, "at", ""), where) != 0)
 		return;
 	snprintf(once, sizeof(once), "%s/once", fleet_driver_option(host, "dir", "/nonexistent"));
-	if (unlink(once) < 0 && strcmp(act, "hang-always") != 0)
+	if (unlink(once) < 0 && !strstr(act, "-always"))
 		return;
-	if (strcmp(act, "crash") == 0)
+	if (strncmp(act, "crash", 5) == 0)
 		(void)raise(SIGSEGV);
-	else if (strcmp(act, "exit") == 0)
+	else if (strncmp(act, "exit", 4) == 0)
 		exit(0);
 	else if (strcmp(act, "kill-caller") == 0)
 		(void)kill(getppid(), SIGKILL);
@@ -236,6 +238,35 @@ static void count(const struct fleet_host *host, const char *what)
 	}
 }
 
+/* What a program does to its own files, given the right to. */
+static void change_itself(const struct fleet_host *host)
+{
+	const char *config = fleet_driver_option(host, "config", "/nonexistent");
+	char path[1024];
+	int len = (int)(strrchr(config, '/') - config);
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%.*s/.fleet-release", len, config);
+	if (configured(host, "tidy=yes"))
+		(void)unlink(path);
+	f = configured(host, "patch=yes") ? fopen(config, "ae") : NULL;
+	if (f) {
+		fputs("patched\n", f);
+		fclose(f);
+	}
+	if (configured(host, "renew=yes")) {
+		snprintf(path, sizeof(path), "%s.renewed", config);
+		f = fopen(path, "we");
+		if (f) {
+			fputs("crash=yes\n", f);
+			fclose(f);
+			(void)rename(path, config);
+		}
+	}
+	if (configured(host, "vanish=yes"))
+		(void)unlink(config);
+}
+
 static int32_t go(const struct fleet_host *host, const char *what, struct fleet_driver_error *err)
 {
 	struct state s = load(host);
@@ -248,6 +279,7 @@ static int32_t go(const struct fleet_host *host, const char *what, struct fleet_
 		configured(host, "crash=yes")  ? "failed"
 		: configured(host, "slow=yes") ? "starting"
 					       : "running");
+	change_itself(host);
 	misbehave(host, what);
 	return save(host, &s, err);
 }
@@ -274,6 +306,7 @@ static int32_t fake_stop(const struct fleet_host *host, struct fleet_driver_erro
 	struct state s = load(host);
 
 	count(host, "stop");
+	misbehave(host, "stop");
 	snprintf(s.word, sizeof(s.word), "stopped");
 	return save(host, &s, err);
 }

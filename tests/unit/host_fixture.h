@@ -15,6 +15,7 @@ struct fixture {
 	/* where the operation, or with die_host also the host, is killed: once, while the file "once" exists.
 	 * NULL: nowhere. A step of the operation, or one of safe_file's. */
 	const char *die_at;
+	unsigned die_after; /* so many times nothing happens there, in each operation */
 	bool die_host;
 	const char *cut_file;     /* at die_at it makes this file and stands still instead */
 	const char *artifact;     /* path of what a `fetch` is answered with; NULL: "not found" */

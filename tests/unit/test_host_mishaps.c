@@ -73,12 +73,113 @@ static void test_death_while_the_app_was_stopped(void)
 	}
 }
 
+/* ---- a release that changes its own files ---- */
+
+/* From the start of the new version on, which is where it changes them; `after`: past the way there. */
+static const struct {
+	const char *step;
+	unsigned after;
+} late_deaths[] = {{NULL, 0}, {"start", 0}, {"health", 0}, {"rollback", 0}, {"exchange", 1}, {"exchanged", 1},
+	{"remove", 1}};
+
+/* The old version is back where the result says so, whatever the new one did to itself and wherever the
+ * operation died. */
+static void test_release_that_tidies_its_directory(void)
+{
+	for (size_t i = 0; i < 2 * FLEET_ARRAY_LEN(late_deaths); i++) {
+		const char *step = late_deaths[i / 2].step;
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL;
+
+		lab_install(&f, "");
+		f.die_after = late_deaths[i / 2].after;
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "crash=yes\ntidy=yes\n");
+		if (step) {
+			result = run_and_die(&f, "update-app", lab_arguments("2.1.0"), step, i % 2);
+		} else {
+			fixture_start(&f);
+			result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		}
+		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+		lab_assert_whole(&f, false);
+		lab_assert_running(&f);
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
+static void install_program(struct fixture *f)
+{
+	_cleanup_free_ char *text = NULL;
+
+	fixture_init(f);
+	text = xasprintf("managed_apps:\n"
+			 "  - id: web\n"
+			 "    service_driver: host_fake\n"
+			 "    service_options: {dir: %s, config: %s/web.bin}\n"
+			 "    binary_path: %s/web.bin\n"
+			 "    timeout: 4s\n"
+			 "    health_check: {settle: 0}\n",
+		f->dir, f->dir, f->dir);
+	fixture_write(f, "apps.d/web.yaml", text);
+	fixture_write(f, "web.bin", "old");
+	fixture_set_state(f, "web", "running", 7);
+}
+
+/* The same of a program that is one file, and writes to it, replaces it (as those do that update themselves),
+ * or removes it. */
+static void test_program_that_changes_its_file(void)
+{
+	static const char *const releases[] = {
+		"crash=yes\npatch=yes\n", "crash=yes\nrenew=yes\n", "crash=yes\nvanish=yes\n"};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(releases) * FLEET_ARRAY_LEN(late_deaths); i++) {
+		const char *release = releases[i % FLEET_ARRAY_LEN(releases)];
+		const char *step = late_deaths[i / FLEET_ARRAY_LEN(releases)].step;
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL;
+
+		install_program(&f);
+		f.die_after = late_deaths[i / FLEET_ARRAY_LEN(releases)].after;
+		if (f.die_after && strstr(release, "vanish"))
+			step = "exchange-part"; /* the place is empty: a move is enough, and nothing remains
+						 */
+		if (f.die_after && (strstr(release, "vanish") || str_equal(step, "remove")))
+			f.die_after = 0; /* a file is not unpacked, nor taken away */
+		artifact = xasprintf("%s/artifact", f.dir);
+		f.artifact = artifact;
+		fixture_write(&f, "artifact", release);
+		if (step) {
+			result = run_and_die(&f, "update-app", lab_arguments("2"), step, i % 2);
+		} else {
+			fixture_start(&f);
+			result = fixture_run(&f, "update-app", lab_arguments("2"));
+		}
+		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+		lab_assert_file(&f, "web.bin", "old");
+		lab_assert_running(&f);
+		CU_ASSERT_FALSE(lab_exists(&f, ".web.bin.fleet"));
+		if (CU_get_number_of_failures() > 0)
+			printf("# case %zu: %s\n", i, json_object_to_json_string(result));
+		fixture_done(&f);
+	}
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
+	{0},
+};
+static const struct unit_test itself_tests[] = {
+	UNIT_TEST(test_release_that_tidies_its_directory),
+	UNIT_TEST(test_program_that_changes_its_file),
 	{0},
 };
 
 int main(void)
 {
-	return unit_run((const struct unit_suite[]){{"stopped", stopped_tests}, {0}});
+	return unit_run((const struct unit_suite[]){
+		{"stopped", stopped_tests}, {"changes itself", itself_tests}, {0}});
 }

@@ -8,7 +8,8 @@ static int put_in_order(const char *id, const char *step, struct json_object *pl
 {
 	_cleanup_(tree_done) struct tree tree = TREE_INIT;
 	_cleanup_(moves_done) struct moves moves = {0};
-	const char *path = fleet_json_string(plan, "path"), *sha256 = fleet_json_string(plan, "sha256");
+	const char *path = fleet_json_string(plan, "path"), *sha256 = fleet_json_string(plan, "sha256"),
+		   *number = fleet_json_string(plan, "inode");
 	bool back = str_equal(step, "rollback"), in_place;
 	int r;
 
@@ -20,9 +21,9 @@ static int put_in_order(const char *id, const char *step, struct json_object *pl
 		r = tree_settle(&tree, err);
 	if (r < 0)
 		return r;
-	in_place = tree_is_release(&tree, NULL, id, sha256 ? sha256 : "");
+	in_place = tree_is_exchanged(&tree, number ? strtoull(number, NULL, 10) : 0, id, sha256);
 	if (in_place && back)
-		r = tree_exchange(&tree, err);
+		r = tree_exchange_back(&tree, err);
 	if (r >= 0 && (back || !in_place))
 		r = moves_return(&tree, &moves, back, err);
 	if (r >= 0)

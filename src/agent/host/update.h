@@ -26,6 +26,7 @@ struct update {
 	char *from_version;            /* owned; NULL not known */
 	char *to_version;              /* owned; likewise */
 	char sha256[FLEET_SHA256_HEX]; /* of `new` where it is a file */
+	uint64_t old_number;           /* tree_number of what is to be replaced; 0 not known */
 	int64_t down_since_ms;         /* monotonic: when the first app was stopped; 0 none was */
 };
 
@@ -49,7 +50,8 @@ int update_start(
  * the result. */
 bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct app_before **ret_failed,
 	struct health_verdict *ret_verdict);
-/* {path, file, sha256, from, to, back, apps: [{id, instance, good, stopped}], moves}; owned. And back. */
+/* {path, file, sha256, inode, from, to, back, apps: [{id, instance, good, stopped}], moves}; owned. And back.
+ */
 struct json_object *update_record(const struct update *u);
 void update_restore(struct update *u, struct json_object *record);
 
@@ -71,6 +73,9 @@ void update_roll_back(struct update *u, const char *code, const char *why);
 /* The version before is kept, or removed; nothing else is left beside the tree. NULL, or (owned) words for
  * the result: there is none to go back to. */
 char *update_keep(struct update *u);
+
+/* The new version is in the app's place, and the old one in `new`. */
+bool update_is_exchanged(const struct update *u);
 
 /* ---- update_version.c ---- */
 /* -1, 0, 1 as a is older, the same or newer: numbers by value, a pre-release before its release. */

@@ -128,11 +128,14 @@ bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struc
 struct json_object *update_record(const struct update *u)
 {
 	struct json_object *record = json_object_new_object(), *apps = json_object_new_array();
+	_cleanup_free_ char *number = NULL;
 
 	fleet_json_add_string(record, "path", u->tree.path);
 	fleet_json_add_bool(record, "file", u->tree.is_file);
 	if (u->tree.is_file)
 		fleet_json_add_string(record, "sha256", u->sha256);
+	number = xasprintf("%ju", (uintmax_t)u->old_number); /* more than every reader of JSON has room for */
+	fleet_json_add_string(record, "inode", number);
 	fleet_json_add_string(record, "from", u->from_version);
 	fleet_json_add_string(record, "to", u->to_version);
 	fleet_json_add_bool(record, "back", u->back);
@@ -145,8 +148,10 @@ struct json_object *update_record(const struct update *u)
 
 void update_restore(struct update *u, struct json_object *record)
 {
-	const char *sha256 = fleet_json_string(record, "sha256");
+	const char *sha256 = fleet_json_string(record, "sha256"),
+		   *number = fleet_json_string(record, "inode");
 
+	u->old_number = number ? strtoull(number, NULL, 10) : 0;
 	if (sha256)
 		snprintf(u->sha256, sizeof(u->sha256), "%s", sha256);
 	u->back = fleet_json_bool(record, "back", false);

@@ -63,7 +63,7 @@ static void recover_swap(struct update *u, const char *step)
 		tell(u, err.message);
 		return;
 	}
-	in_place = tree_is_release(&u->tree, NULL, u->op->command_id, u->sha256);
+	in_place = update_is_exchanged(u);
 	if (strcmp(step, "keep") == 0 && in_place) {
 		_cleanup_free_ char *not_kept = update_keep(u);
 		struct driver_status now = {.state = FLEET_STATE_UNKNOWN};

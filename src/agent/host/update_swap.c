@@ -104,12 +104,17 @@ static void resume_after_stop(struct update *u, const char *code, const char *wh
 	drop_new(u);
 }
 
+bool update_is_exchanged(const struct update *u)
+{
+	return tree_is_exchanged(&u->tree, u->old_number, u->op->command_id, u->sha256);
+}
+
 static int put_back(struct update *u, struct fleet_error *err)
 {
 	int r = tree_settle(&u->tree, err);
 
-	if (r >= 0 && tree_is_release(&u->tree, NULL, u->op->command_id, u->sha256))
-		r = tree_exchange(&u->tree, err);
+	if (r >= 0 && update_is_exchanged(u))
+		r = tree_exchange_back(&u->tree, err);
 	/* also where the exchange was done before: what the new version wrote may be there still */
 	return r < 0 ? r : moves_return(&u->tree, &u->moves, u->ran, err);
 }
@@ -196,6 +201,11 @@ static bool check_version(struct update *u, char **ret_why)
 	int r = version_discover(u->op->env, u->op->app, &version, &err);
 	enum app_version_kind kind = u->op->app->version_kind;
 
+	if (!tree_exists(&u->tree, NULL)) { /* it runs, and would not a second time */
+		*ret_why = xasprintf(
+			"%s removed itself from %s", update_version_name(u->to_version), u->tree.path);
+		return false;
+	}
 	if (r >= 0 && version && str_equal(version, u->to_version))
 		return true;
 	/* these need not come from the release at all */
@@ -308,7 +318,7 @@ static void undo_swap(struct update *u, const char *why)
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int r = tree_settle(&u->tree, &err);
 
-	if (r >= 0 && tree_is_release(&u->tree, NULL, u->op->command_id, u->sha256)) {
+	if (r >= 0 && update_is_exchanged(u)) {
 		update_roll_back(u, "write-failed", why);
 		return;
 	}
@@ -339,6 +349,7 @@ void update_swap(struct update *u)
 		drop_new(u);
 		return;
 	}
+	u->old_number = tree_number(&u->tree, NULL);
 	r = begin(u, "stop", update_record(u),
 		xasprintf("%s: stopping %s", id, update_version_name(u->from_version)), &err);
 	if (r < 0) {
@@ -351,6 +362,7 @@ void update_swap(struct update *u)
 		resume_after_stop(u, op_driver_code(r, "service-failed"), err.message);
 		return;
 	}
+	u->old_number = tree_number(&u->tree, NULL); /* until now the app could replace it */
 	moves_decide(&u->tree, &u->moves);
 	r = begin(u, "swap", update_record(u),
 		xasprintf("%s: %s takes the place of %s%s", id, update_version_name(u->to_version),

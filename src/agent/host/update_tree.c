@@ -134,21 +134,37 @@ static struct json_object *read_json(int dir_fd, const char *path)
 	return json;
 }
 
-bool tree_is_release(const struct tree *t, const char *in_work, const char *id, const char *sha256)
+uint64_t tree_number(const struct tree *t, const char *in_work)
 {
 	const char *name;
 	int dir = where(t, in_work, &name);
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : st.st_ino;
+}
+
+static bool has_mark(const struct tree *t, const char *id, const char *sha256)
+{
 	_cleanup_json_ struct json_object *marker = NULL;
 	_cleanup_free_ char *path = NULL;
 
 	if (t->is_file) {
 		char hash[FLEET_SHA256_HEX];
 
-		return tree_hash_file(t, in_work, hash, NULL) == 0 && str_equal(hash, sha256);
+		return tree_hash_file(t, NULL, hash, NULL) == 0 && str_equal(hash, sha256);
 	}
-	path = xasprintf("%s/" EXTRACT_MARKER, name);
-	marker = read_json(dir, path);
+	path = xasprintf("%s/" EXTRACT_MARKER, t->name);
+	marker = read_json(t->parent_fd, path);
 	return marker && str_equal(fleet_json_string(marker, "commandId"), id);
+}
+
+bool tree_is_exchanged(const struct tree *t, uint64_t old, const char *id, const char *sha256)
+{
+	if (old && tree_number(t, TREE_NEW) == old)
+		return true;
+	if (old && tree_number(t, NULL) == old)
+		return false;
+	return has_mark(t, id, sha256);
 }
 
 static int write_json(int dir_fd, const char *name, struct json_object *json, mode_t mode)
@@ -292,6 +308,12 @@ int tree_exchange(const struct tree *t, struct fleet_error *err)
 			log_error("%s", again.message);
 	}
 	return r;
+}
+
+int tree_exchange_back(const struct tree *t, struct fleet_error *err)
+{
+	return tree_exists(t, NULL) ? tree_exchange(t, err)
+				    : move(t, t->work_fd, TREE_NEW, t->parent_fd, t->name, err);
 }
 
 int tree_settle(const struct tree *t, struct fleet_error *err)

@@ -10,9 +10,12 @@
  *   left       what may hold some of that and could not be put back (left.2 and so on: one is never written
  *              over). For a person to look at: nothing here removes it
  *
- * A directory is known by its marker (EXTRACT_MARKER), a file by its hash: tree_is_release. Every step of a
- * swap can be told from what lies where, so that recovery needs no more than the ledger's record of the plan.
- * Blocks; used in operation children, and by the files-only recovery at boot. (DESIGN 7) */
+ * The old version is known by its inode number, which renames and reboots leave as it is, and so does
+ * whatever either version does to its own files: tree_is_exchanged. Where the number says nothing (a file
+ * system that has no lasting ones), the new one is known by its marker (EXTRACT_MARKER), or by its hash where
+ * it is a file. Every step of a swap can be told from what lies where, so that recovery needs no more than
+ * the ledger's record of the plan. Blocks; used in operation children, and by the files-only recovery at
+ * boot. (DESIGN 7) */
 #ifndef HOST_UPDATE_TREE_H
 #define HOST_UPDATE_TREE_H
 #include <sys/stat.h>
@@ -45,9 +48,11 @@ void tree_done(struct tree *t);
 
 /* Of what lies in the app's place, or (in_work) under that name in the room beside it. */
 bool tree_exists(const struct tree *t, const char *in_work);
-/* Is it this release? id: the command's; sha256: of the file, for a file. in_work NULL: in the app's place.
- */
-bool tree_is_release(const struct tree *t, const char *in_work, const char *id, const char *sha256);
+/* Its inode's number; 0 where there is nothing. */
+uint64_t tree_number(const struct tree *t, const char *in_work);
+/* Did the two change places? old: the number of what was in the app's place before, 0 not known. id: the
+ * command's; sha256: of the new file, for a file. */
+bool tree_is_exchanged(const struct tree *t, uint64_t old, const char *id, const char *sha256);
 /* Writes the marker into the directory, synced. version may be NULL. */
 int tree_mark(const struct tree *t, const char *in_work, const char *id, const char *version,
 	struct fleet_error *err) FLEET_MUST_CHECK;
@@ -58,6 +63,9 @@ int tree_hash_file(const struct tree *t, const char *in_work, char ret[FLEET_SHA
 /* Changes the app's place and `new` for each other: in one step where the file system can, else in three,
  * each synced (tree_settle finishes or undoes what was cut in between). */
 int tree_exchange(const struct tree *t, struct fleet_error *err) FLEET_MUST_CHECK;
+/* The other way round: `new` has the old version, which comes back also where the new one has removed itself.
+ */
+int tree_exchange_back(const struct tree *t, struct fleet_error *err) FLEET_MUST_CHECK;
 /* After a crash: brings an exchange of three steps to one of its ends. */
 int tree_settle(const struct tree *t, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Within the room beside it: from takes to's place, which is removed first. Synced. 0 where from is not
