@@ -1,6 +1,8 @@
 /* Updates among what servers are like: programs that change their own files, apps that were stopped, trees
  * that somebody else has a hand in, and several things that go wrong at once. Whatever the result says must
  * be so, and nothing that the app wrote is lost. */
+#include <sys/resource.h>
+#include "agent/host/update_moves.h"
 #include "host_update_lab.h"
 #include "unit.h"
 
@@ -168,6 +170,102 @@ static void test_program_that_changes_its_file(void)
 	}
 }
 
+/* ---- what cannot be looked at ---- */
+
+static void set_descriptors(rlim_t count)
+{
+	struct rlimit limit;
+
+	CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = count ? count : limit.rlim_max;
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* No descriptor is left to look with: that is told, and not taken for there being nothing to carry. */
+static void test_want_of_descriptors_is_no_absence(void)
+{
+	struct fixture f;
+	struct tree tree = TREE_INIT;
+	char data[] = "data";
+	struct move item = {.path = data, .existed = true};
+	struct moves moves = {.items = &item, .count = 1};
+	struct fleet_error err = FLEET_ERROR_INIT;
+	_cleanup_free_ char *path = NULL;
+
+	lab_install(&f, "");
+	path = xasprintf("%s/app", f.dir);
+	CU_ASSERT_EQUAL_FATAL(tree_open(path, -1, &tree, &err), 0);
+	CU_ASSERT_EQUAL(mkdirat(tree.work_fd, TREE_NEW, 0700), 0);
+	set_descriptors((rlim_t)tree.work_fd + 1);
+	CU_ASSERT_EQUAL(moves_check(&tree, &moves, &err), -EMFILE);
+	CU_ASSERT_EQUAL(moves_decide(&tree, &moves, &err), -EMFILE);
+	CU_ASSERT_EQUAL(moves_carry(&tree, &moves, &err), -EMFILE);
+	CU_ASSERT_TRUE(item.existed);
+	set_descriptors(0);
+	CU_ASSERT_EQUAL(moves_carry(&tree, &moves, &err), 0);
+	CU_ASSERT_FALSE(lab_exists(&f, "app/data"));
+	set_descriptors((rlim_t)tree.work_fd + 1);
+	CU_ASSERT_EQUAL(moves_return(&tree, &moves, false, &err), -EMFILE);
+	set_descriptors(0);
+	CU_ASSERT_EQUAL(moves_return(&tree, &moves, false, &err), 0);
+	lab_assert_file(&f, "app/data/db", "what the app wrote");
+	tree_done(&tree);
+	fixture_done(&f);
+}
+
+/* A preserved name that is a link to what would stay behind, or lies beyond a link, is refused before
+ * anything is done; one to what is preserved as well, or lies elsewhere, moves as the link that it is. */
+static void test_preserved_links(void)
+{
+	static const struct {
+		const char *preserve, *link, *target, *message;
+	} cases[] = {
+		{"[data, cache/]", "cache", "bin", "is a link to bin in it"},
+		{"[data, cache]", "cache", "./bin/", "is a link to ./bin/ in it"},
+		{"[data, cache/deep]", "cache", "data", "lies beyond a link"},
+		{"[data, cache]", "cache", "data", NULL}, {"[data, cache]", "cache", "data/deep", NULL},
+		{"[data, cache]", "cache", "../shared", NULL},
+		{"[data, cache]", "cache", "/var/cache/web", NULL},
+		{"[data, cache]", "cache", "", NULL}, /* the tree's own path and /bin: see below */
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *text = NULL, *changed = NULL, *path = NULL,
+				    *own = NULL;
+		const char *at;
+		bool whole = !*cases[i].target;
+
+		lab_install(&f, "");
+		text = fixture_read(&f, "apps.d/web.yaml");
+		at = strstr(text, "[data/, logs]");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+		changed = xasprintf(
+			"%.*s%s%s", (int)(at - text), text, cases[i].preserve, at + strlen("[data/, logs]"));
+		fixture_write(&f, "apps.d/web.yaml", changed);
+		path = xasprintf("%s/app/%s", f.dir, cases[i].link);
+		own = xasprintf("%s/app/bin", f.dir);
+		CU_ASSERT_EQUAL(symlink(whole ? own : cases[i].target, path), 0);
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		if (cases[i].message || whole) {
+			CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "not-supported");
+			CU_ASSERT_PTR_NOT_NULL(strstr(
+				lab_message(result), whole ? "is a link to bin in it" : cases[i].message));
+			CU_ASSERT_EQUAL(f.fetches, 0);
+			lab_assert_whole(&f, false);
+		} else {
+			CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+			lab_assert_whole(&f, true);
+		}
+		if (CU_get_number_of_failures() > 0)
+			printf("# case %zu: %s\n", i, json_object_to_json_string(result));
+		fixture_done(&f);
+	}
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
 	{0},
@@ -177,9 +275,14 @@ static const struct unit_test itself_tests[] = {
 	UNIT_TEST(test_program_that_changes_its_file),
 	{0},
 };
+static const struct unit_test look_tests[] = {
+	UNIT_TEST(test_want_of_descriptors_is_no_absence),
+	UNIT_TEST(test_preserved_links),
+	{0},
+};
 
 int main(void)
 {
-	return unit_run((const struct unit_suite[]){
-		{"stopped", stopped_tests}, {"changes itself", itself_tests}, {0}});
+	return unit_run((const struct unit_suite[]){{"stopped", stopped_tests},
+		{"changes itself", itself_tests}, {"cannot look", look_tests}, {0}});
 }

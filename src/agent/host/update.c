@@ -28,7 +28,11 @@ static int open_place(struct update *u)
 		return r;
 	}
 	moves_collect(&u->tree, u->op->env->apps, &u->moves);
-	return 0;
+	r = moves_check(&u->tree, &u->moves, &err);
+	if (r < 0)
+		op_fail(u->op, r == -EINVAL || r == -ELOOP ? "not-supported" : "write-failed",
+			"%s; nothing was done", err.message);
+	return r;
 }
 
 static int find_versions(struct update *u)
@@ -141,13 +145,11 @@ static int prepare_rollback(struct update *u)
 
 	if (r < 0)
 		return r;
-	if (!tree_exists(&u->tree, TREE_PREVIOUS)) {
-		tree_tidy(&u->tree);
+	if (!tree_exists(&u->tree, TREE_PREVIOUS))
 		return refuse(u->op, "not-supported",
 			u->op->app->keep_previous
 				? "no earlier version is kept of this app; the first update keeps one"
 				: "this server keeps no earlier version of this app (keep_previous)");
-	}
 	note = tree_previous_note(&u->tree);
 	u->to_version = xstrdup(fleet_json_string(note, "version"));
 	event = xasprintf("%s: rollback to %s begins", u->op->app->id, update_version_name(u->to_version));
@@ -181,4 +183,6 @@ void op_rollback_app(struct op *op)
 	u.back = true;
 	if (prepare_rollback(&u) >= 0)
 		update_swap(&u);
+	if (u.tree.work_fd >= 0)
+		tree_tidy(&u.tree);
 }

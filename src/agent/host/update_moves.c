@@ -104,40 +104,130 @@ void moves_from_json(struct json_object *list, struct moves *ret)
 
 /* ---- where ---- */
 
-/* The two trees, either of which may be missing: -1. */
+/* The two trees; new may be missing: -1. */
 struct sides {
 	int place, new;
 };
+#define SIDES_INIT                                                                                           \
+	{                                                                                                    \
+		-1, -1                                                                                       \
+	}
 
-static void open_sides(const struct tree *t, struct sides *s)
-{
-	s->place = beneath_open(t->parent_fd, t->name, O_RDONLY | O_DIRECTORY);
-	s->new = beneath_open(t->work_fd, TREE_NEW, O_RDONLY | O_DIRECTORY);
-}
-
-static void close_sides(const struct sides *s)
+static void sides_done(struct sides *s)
 {
 	if (s->place >= 0)
-		(void)close(s->place);
+		(void)close(s->place); /* directories: nothing to save */
 	if (s->new >= 0)
 		(void)close(s->new);
 }
 
-static bool is_there(int dir_fd, const char *path)
+/* What cannot be looked at is not missing: what is in it would be forgotten. */
+static int open_sides(const struct tree *t, struct sides *s, struct fleet_error *err)
 {
-	struct stat st;
-
-	return dir_fd >= 0 && beneath_stat(dir_fd, path, &st) == 0;
+	s->place = beneath_open(t->parent_fd, t->name, O_RDONLY | O_DIRECTORY);
+	if (s->place < 0)
+		return fleet_error_errno(err, s->place, "cannot open %s", t->path);
+	s->new = beneath_open(t->work_fd, TREE_NEW, O_RDONLY | O_DIRECTORY);
+	return s->new < 0 && s->new != -ENOENT
+		       ? fleet_error_errno(err, s->new, "cannot open '" TREE_NEW "' beside %s", t->path)
+		       : 0;
 }
 
-void moves_decide(const struct tree *t, struct moves *m)
+/* 1, 0, or why that cannot be told. -ELOOP: it lies beyond a link. */
+static int is_there(int dir_fd, const char *path)
 {
-	struct sides s;
+	struct stat st;
+	int r = beneath_stat(dir_fd, path, &st);
 
-	open_sides(t, &s);
-	for (size_t i = 0; i < m->count; i++)
-		m->items[i].existed = is_there(s.place, m->items[i].path);
-	close_sides(&s);
+	return r >= 0 ? 1 : r == -ENOENT || r == -ENOTDIR ? 0 : r;
+}
+
+static int cannot_look(const struct tree *t, const struct move *m, int code, struct fleet_error *err)
+{
+	if (code == -ELOOP)
+		return fleet_error_set(err, code, "%s in %s lies beyond a link; preserve where that leads to",
+			m->path, t->path);
+	return fleet_error_errno(err, code, "cannot look at %s in %s", m->path, t->path);
+}
+
+static int each_existing(const struct tree *t, struct moves *m,
+	int (*each)(const struct tree *t, const struct moves *m, struct move *one, const struct sides *s,
+		int there, struct fleet_error *err),
+	struct fleet_error *err)
+{
+	_cleanup_(sides_done) struct sides s = SIDES_INIT;
+	int r = m->count > 0 ? open_sides(t, &s, err) : 0;
+
+	for (size_t i = 0; r >= 0 && i < m->count; i++) {
+		int there = is_there(s.place, m->items[i].path);
+
+		r = there < 0 ? cannot_look(t, &m->items[i], there, err)
+			      : each(t, m, &m->items[i], &s, there, err);
+	}
+	return r;
+}
+
+static int decide(const struct tree *t FLEET_UNUSED, const struct moves *m FLEET_UNUSED, struct move *one,
+	const struct sides *s FLEET_UNUSED, int there, struct fleet_error *err FLEET_UNUSED)
+{
+	one->existed = there > 0;
+	return 0;
+}
+
+int moves_decide(const struct tree *t, struct moves *m, struct fleet_error *err)
+{
+	return each_existing(t, m, decide, err);
+}
+
+/* ---- links ---- */
+
+/* Where within the tree a link of it leads to, as it is written; NULL: it is none, or leads elsewhere. Owned.
+ */
+static char *target_within(const struct tree *t, int dir_fd, const char *path)
+{
+	const char *name = NULL, *slash = strrchr(path, '/');
+	_cleanup_close_ int parent = beneath_open_parent(dir_fd, path, &name);
+	char target[FLEET_PATH_LEN_MAX + 1];
+	size_t len = strlen(t->path);
+	ssize_t n = parent < 0 ? -1 : readlinkat(parent, name, target, sizeof(target) - 1);
+
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	if (target[0] == '/')
+		return is_below(target, t->path) ? xstrdup(target + len + (target[len] == '/')) : NULL;
+	if (strstr(target, "..")) /* out of it, mostly */
+		return NULL;
+	return slash ? xasprintf("%.*s/%s", (int)(slash - path), path, target) : xstrdup(target);
+}
+
+static bool is_covered(const struct moves *m, const char *target)
+{
+	while (str_starts(target, "./"))
+		target += 2;
+	for (size_t i = 0; i < m->count; i++) {
+		if (is_below(target, m->items[i].path))
+			return true;
+	}
+	return false;
+}
+
+/* What a preserved link leads to must not stay behind when the link goes. */
+static int check_link(const struct tree *t, const struct moves *m, struct move *one, const struct sides *s,
+	int there, struct fleet_error *err)
+{
+	_cleanup_free_ char *target = there ? target_within(t, s->place, one->path) : NULL;
+
+	if (!target || is_covered(m, target))
+		return 0;
+	return fleet_error_set(err, -EINVAL,
+		"%s in %s is a link to %s in it, which an update would leave behind; preserve that as well",
+		one->path, t->path, target);
+}
+
+int moves_check(const struct tree *t, struct moves *m, struct fleet_error *err)
+{
+	return each_existing(t, m, check_link, err);
 }
 
 /* ---- moving ---- */
@@ -224,10 +314,9 @@ static int move_one(int from_fd, int to_fd, const char *path)
 
 int moves_carry(const struct tree *t, const struct moves *m, struct fleet_error *err)
 {
-	struct sides s;
-	int r = 0;
+	_cleanup_(sides_done) struct sides s = SIDES_INIT;
+	int r = m->count > 0 ? open_sides(t, &s, err) : 0;
 
-	open_sides(t, &s);
 	for (size_t i = 0; r >= 0 && i < m->count; i++) {
 		if (!m->items[i].existed)
 			continue;
@@ -236,27 +325,42 @@ int moves_carry(const struct tree *t, const struct moves *m, struct fleet_error 
 			r = fleet_error_errno(
 				err, r, "cannot carry over %s of %s", m->items[i].path, t->path);
 	}
-	close_sides(&s);
 	return r;
+}
+
+/* 1: `new` has what is to return; 0: nothing. */
+static int is_due(const struct tree *t, const struct sides *s, const struct move *one, bool ran,
+	struct fleet_error *err)
+{
+	int there;
+
+	if (!one->existed && (one->config || !ran))
+		return 0;
+	there = is_there(s->place, one->path);
+	if (there < 0)
+		return cannot_look(t, one, there, err);
+	if (there > 0)
+		return 0; /* still in the app's place: that in `new` is the release's own */
+	there = is_there(s->new, one->path);
+	if (there == -ELOOP)
+		return 0; /* the release made a link of what it lay in: the caller looks after that */
+	return there < 0 ? cannot_look(t, one, there, err) : there;
 }
 
 int moves_return(const struct tree *t, const struct moves *m, bool ran, struct fleet_error *err)
 {
-	struct sides s;
-	int r = 0;
+	_cleanup_(sides_done) struct sides s = SIDES_INIT;
+	int r = m->count > 0 ? open_sides(t, &s, err) : 0;
 
-	open_sides(t, &s);
 	for (size_t i = m->count; r >= 0 && s.new >= 0 && i > 0; i--) {
 		const struct move *one = &m->items[i - 1];
 
-		/* there is still one in the app's place: this one is the release's own */
-		if ((!one->existed && (one->config || !ran)) || is_there(s.place, one->path) ||
-			!is_there(s.new, one->path))
+		r = is_due(t, &s, one, ran, err);
+		if (r <= 0)
 			continue;
 		r = FLEET_FAILS("moves.return") ? -errno : move_one(s.new, s.place, one->path);
 		if (r < 0)
 			r = fleet_error_errno(err, r, "cannot bring back %s of %s", one->path, t->path);
 	}
-	close_sides(&s);
 	return r;
 }

@@ -22,8 +22,11 @@ struct moves {
  */
 void moves_collect(const struct tree *t, const struct apps *apps, struct moves *ret);
 void moves_done(struct moves *m);
+/* May it be? -EINVAL, -ELOOP: something is a link, or lies beyond one, that an update would part from what it
+ * leads to. */
+int moves_check(const struct tree *t, struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Looks at what is there in the app's place; when the app is stopped. */
-void moves_decide(const struct tree *t, struct moves *m);
+int moves_decide(const struct tree *t, struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;
 /* [{path, config, existed}]; owned. And back. */
 struct json_object *moves_to_json(const struct moves *m);
 void moves_from_json(struct json_object *list, struct moves *ret);

@@ -363,7 +363,11 @@ void update_swap(struct update *u)
 		return;
 	}
 	u->old_number = tree_number(&u->tree, NULL); /* until now the app could replace it */
-	moves_decide(&u->tree, &u->moves);
+	r = moves_decide(&u->tree, &u->moves, &err);
+	if (r < 0) {
+		resume_after_stop(u, "write-failed", err.message);
+		return;
+	}
 	r = begin(u, "swap", update_record(u),
 		xasprintf("%s: %s takes the place of %s%s", id, update_version_name(u->to_version),
 			update_version_name(u->from_version), update_no_checksum(u) ? " (no checksum)" : ""),
