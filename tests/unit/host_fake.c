@@ -6,7 +6,8 @@
  * if dir/once exists, or each time as "crash-always" and so on; in the config: crash=yes fails the start,
  * slow=yes stays starting, flap=yes dies soon after its start; tell=yes has its log quote the line of
  * password; as the program of that config starts, tidy=yes has it remove what it does not know of its
- * directory, and patch=yes, renew=yes and vanish=yes have it write to that file, replace and remove it. in an
+ * directory, patch=yes, renew=yes and vanish=yes have it write to that file, replace and remove it, and
+ * relink=yes makes a link of the directory data, to data.v2, which that then is. in an
  * edit: the value LIE adds a line that nobody asked for; a file that holds broken is refused by check. */
 #include <errno.h>
 #include <signal.h>
@@ -262,6 +263,14 @@ static void change_itself(const struct fleet_host *host)
 			fclose(f);
 			(void)rename(path, config);
 		}
+	}
+	if (configured(host, "relink=yes")) {
+		char to[1024];
+
+		snprintf(path, sizeof(path), "%.*s/data", len, config);
+		snprintf(to, sizeof(to), "%.*s/data.v2", len, config);
+		if (rename(path, to) == 0 && symlink("data.v2", path) < 0)
+			perror(path);
 	}
 	if (configured(host, "vanish=yes"))
 		(void)unlink(config);

@@ -213,6 +213,17 @@ static void test_want_of_descriptors_is_no_absence(void)
 	fixture_done(&f);
 }
 
+static void set_preserve(const struct fixture *f, const char *list)
+{
+	static const char usual[] = "[data/, logs]";
+	_cleanup_free_ char *text = fixture_read(f, "apps.d/web.yaml"), *changed = NULL;
+	const char *at = text ? strstr(text, usual) : NULL;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	changed = xasprintf("%.*s%s%s", (int)(at - text), text, list, at + strlen(usual));
+	fixture_write(f, "apps.d/web.yaml", changed);
+}
+
 /* A preserved name that is a link to what would stay behind, or lies beyond a link, is refused before
  * anything is done; one to what is preserved as well, or lies elsewhere, moves as the link that it is. */
 static void test_preserved_links(void)
@@ -234,16 +245,10 @@ static void test_preserved_links(void)
 		struct json_object *result;
 		_cleanup_free_ char *artifact = NULL, *text = NULL, *changed = NULL, *path = NULL,
 				    *own = NULL;
-		const char *at;
 		bool whole = !*cases[i].target;
 
 		lab_install(&f, "");
-		text = fixture_read(&f, "apps.d/web.yaml");
-		at = strstr(text, "[data/, logs]");
-		CU_ASSERT_PTR_NOT_NULL_FATAL(at);
-		changed = xasprintf(
-			"%.*s%s%s", (int)(at - text), text, cases[i].preserve, at + strlen("[data/, logs]"));
-		fixture_write(&f, "apps.d/web.yaml", changed);
+		set_preserve(&f, cases[i].preserve);
 		path = xasprintf("%s/app/%s", f.dir, cases[i].link);
 		own = xasprintf("%s/app/bin", f.dir);
 		CU_ASSERT_EQUAL(symlink(whole ? own : cases[i].target, path), 0);
@@ -266,6 +271,34 @@ static void test_preserved_links(void)
 	}
 }
 
+/* A release makes a link of what is preserved, and is rolled back: what the link leads to is the app's, too.
+ */
+static void test_preserved_directory_that_becomes_a_link(void)
+{
+	static const char *const preserve[] = {"[data]", "[data/db]"};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(preserve); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL;
+
+		lab_install(&f, "");
+		set_preserve(&f, preserve[i]);
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "crash=yes\nrelink=yes\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+		CU_ASSERT_TRUE(fleet_json_bool(result, "rolledBack", false));
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "is kept as left in .app.fleet"));
+		lab_assert_file(&f, "app/bin/web", "old program");
+		lab_assert_file(&f, ".app.fleet/left/data.v2/db", "what the app wrote");
+		lab_assert_running(&f);
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
 	{0},
@@ -278,6 +311,7 @@ static const struct unit_test itself_tests[] = {
 static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_want_of_descriptors_is_no_absence),
 	UNIT_TEST(test_preserved_links),
+	UNIT_TEST(test_preserved_directory_that_becomes_a_link),
 	{0},
 };
 

@@ -23,6 +23,7 @@ struct update {
 	size_t app_count;
 	bool back;                     /* rollback-app: the new one is the kept one */
 	bool ran;                      /* the new version may have run */
+	bool left;                     /* `new` has something of the app's own that did not return */
 	char *from_version;            /* owned; NULL not known */
 	char *to_version;              /* owned; likewise */
 	char sha256[FLEET_SHA256_HEX]; /* of `new` where it is a file */

@@ -343,14 +343,29 @@ static int is_due(const struct tree *t, const struct sides *s, const struct move
 		return 0; /* still in the app's place: that in `new` is the release's own */
 	there = is_there(s->new, one->path);
 	if (there == -ELOOP)
-		return 0; /* the release made a link of what it lay in: the caller looks after that */
+		return 0; /* the release made a link of what it lay in: is_left */
 	return there < 0 ? cannot_look(t, one, there, err) : there;
+}
+
+/* The release made a link of it, or of what it lies in, and what that leads to is still in `new`. */
+static bool is_left(
+	const struct tree *t, const struct moves *m, const struct move *one, const struct sides *s)
+{
+	_cleanup_free_ char *target = NULL;
+
+	if (!one->existed)
+		return false;
+	if (is_there(s->place, one->path) == 0)
+		return is_there(s->new, one->path) == -ELOOP;
+	target = target_within(t, s->place, one->path);
+	return target && !is_covered(m, target);
 }
 
 int moves_return(const struct tree *t, const struct moves *m, bool ran, struct fleet_error *err)
 {
 	_cleanup_(sides_done) struct sides s = SIDES_INIT;
 	int r = m->count > 0 ? open_sides(t, &s, err) : 0;
+	bool left = false;
 
 	for (size_t i = m->count; r >= 0 && s.new >= 0 && i > 0; i--) {
 		const struct move *one = &m->items[i - 1];
@@ -362,5 +377,7 @@ int moves_return(const struct tree *t, const struct moves *m, bool ran, struct f
 		if (r < 0)
 			r = fleet_error_errno(err, r, "cannot bring back %s of %s", one->path, t->path);
 	}
-	return r;
+	for (size_t i = 0; r >= 0 && s.new >= 0 && i < m->count; i++)
+		left |= is_left(t, m, &m->items[i], &s);
+	return r < 0 ? r : left;
 }

@@ -35,7 +35,8 @@ void moves_from_json(struct json_object *list, struct moves *ret);
 int moves_carry(const struct tree *t, const struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Back from `new` into the app's place: undoes moves_carry, or, after an exchange back, all that happened
  * since. ran: the new version did, and what it made itself below a preserved name comes along. Does nothing
- * twice. */
+ * twice. 1: it made a link of something, and what that leads to is still in `new`, which is not to be thrown
+ * away. */
 int moves_return(
 	const struct tree *t, const struct moves *m, bool ran, struct fleet_error *err) FLEET_MUST_CHECK;
 

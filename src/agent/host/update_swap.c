@@ -49,11 +49,13 @@ static int start_again(struct update *u, const struct app_before **ret_failed, s
 static void drop_new(struct update *u)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r;
+	int r = u->left && !u->back ? tree_set_aside(&u->tree, TREE_NEW, &err) : 0;
 
-	tree_end_moving(&u->tree);
-	r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
-		    : tree_remove(&u->tree, TREE_NEW, &err);
+	if (r >= 0) {
+		tree_end_moving(&u->tree);
+		r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
+			    : tree_remove(&u->tree, TREE_NEW, &err);
+	}
 	if (r < 0)
 		log_warn("%s", err.message); /* the next update moves it out of the way */
 }
@@ -116,7 +118,10 @@ static int put_back(struct update *u, struct fleet_error *err)
 	if (r >= 0 && update_is_exchanged(u))
 		r = tree_exchange_back(&u->tree, err);
 	/* also where the exchange was done before: what the new version wrote may be there still */
-	return r < 0 ? r : moves_return(&u->tree, &u->moves, u->ran, err);
+	if (r >= 0)
+		r = moves_return(&u->tree, &u->moves, u->ran, err);
+	u->left = r > 0;
+	return r;
 }
 
 void update_roll_back(struct update *u, const char *code, const char *why)
@@ -152,6 +157,10 @@ void update_roll_back(struct update *u, const char *code, const char *why)
 	json_object_object_del(u->op->result, "rolledBack");
 	fleet_json_add_bool(u->op->result, "rolledBack", true);
 	well = run_again(u, false, &words);
+	if (u->left && !u->back)
+		fleet_buffer_printf(&words,
+			"; what %s made a link of is kept as " TREE_LEFT " in .%s.fleet beside it",
+			update_version_name(u->to_version), u->tree.name);
 	text = xasprintf(
 		"%s. %s%s", why, well ? "Rolled back: " : "The version before is back, but ", words.data);
 	op_end_step(u->op, well, well ? NULL : words.data);
