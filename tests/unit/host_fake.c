@@ -3,12 +3,13 @@
  *
  *   options of the service: dir (where its state lies), config (the file that it reads at each start), at and
  * act: at "restart" do "crash", "hang", "exit" or "kill-caller" (SIGKILL to the operation that called), once
- * if dir/once exists, or each time as "crash-always" and so on; in the config: crash=yes fails the start,
- * slow=yes stays starting, flap=yes dies soon after its start; tell=yes has its log quote the line of
- * password; as the program of that config starts, tidy=yes has it remove what it does not know of its
- * directory, patch=yes, renew=yes and vanish=yes have it write to that file, replace and remove it, and
- * relink=yes makes a link of the directory data, to data.v2, which that then is. in an
- * edit: the value LIE adds a line that nobody asked for; a file that holds broken is refused by check. */
+ * if dir/once exists, or each time as "crash-always" and so on, or each but the first as "crash-later"; in
+ * the config: crash=yes fails the start, slow=yes stays starting, flap=yes dies soon after its start;
+ * tell=yes has its log quote the line of password; as the program of that config starts, tidy=yes has it
+ * remove what it does not know of its directory, patch=yes, renew=yes and vanish=yes have it write to that
+ * file, replace and remove it, and relink=yes makes a link of the directory data, to data.v2, which that then
+ * is. in an edit: the value LIE adds a line that nobody asked for; a file that holds broken is refused by
+ * check. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -184,9 +185,18 @@ static void misbehave(const struct fleet_host *host, const char *where)
 
 	if (strcmp(fleet_driver_option(host, "at", ""), where) != 0)
 		return;
-	snprintf(once, sizeof(once), "%s/once", fleet_driver_option(host, "dir", "/nonexistent"));
-	if (unlink(once) < 0 && !strstr(act, "-always"))
+	snprintf(once, sizeof(once), "%s/%s", fleet_driver_option(host, "dir", "/nonexistent"),
+		strstr(act, "-later") ? "later" : "once");
+	if (strstr(act, "-later")) {
+		FILE *f = fopen(once, "wxe");
+
+		if (f) {
+			fclose(f);
+			return; /* the first time */
+		}
+	} else if (unlink(once) < 0 && !strstr(act, "-always")) {
 		return;
+	}
 	if (strncmp(act, "crash", 5) == 0)
 		(void)raise(SIGSEGV);
 	else if (strncmp(act, "exit", 4) == 0)

@@ -299,6 +299,101 @@ static void test_preserved_directory_that_becomes_a_link(void)
 	}
 }
 
+/* ---- apps that share a tree ---- */
+
+/* web, and behind it twin and third, all running from the same tree. */
+static void install_three(struct fixture *f, const char *web_options, const char *twin_options)
+{
+	_cleanup_free_ char *text = NULL;
+
+	lab_install(f, "");
+	text = xasprintf("managed_apps:\n"
+			 "  - id: web\n"
+			 "    service_driver: host_fake\n"
+			 "    service_options: {dir: %s, config: %s/app/run.conf%s}\n"
+			 "    binary_path: %s/app\n"
+			 "    config_path: %s/app/web.conf\n"
+			 "    config_driver: host_fake\n"
+			 "    version_file: %s/app/version\n"
+			 "    preserve: [data]\n"
+			 "    timeout: 4s\n"
+			 "    health_check: {settle: 0}\n"
+			 "  - id: twin\n"
+			 "    service_driver: host_fake\n"
+			 "    service_options: {dir: %s, config: %s/none%s}\n"
+			 "    binary_path: %s/app\n"
+			 "    timeout: 4s\n"
+			 "    health_check: {settle: 0}\n"
+			 "  - id: third\n"
+			 "    service_driver: host_fake\n"
+			 "    service_options: {dir: %s, config: %s/none}\n"
+			 "    binary_path: %s/app\n"
+			 "    timeout: 4s\n"
+			 "    health_check: {settle: 0}\n",
+		f->dir, f->dir, web_options, f->dir, f->dir, f->dir, f->dir, f->dir, twin_options, f->dir,
+		f->dir, f->dir, f->dir);
+	fixture_write(f, "apps.d/web.yaml", text);
+	fixture_set_state(f, "twin", "running", 3);
+	fixture_set_state(f, "third", "running", 5);
+}
+
+/* One that does not start at all, whatever is in its place, keeps none of the others down. */
+static void test_one_that_does_not_start_keeps_none_down(void)
+{
+	static const struct {
+		const char *web, *twin;
+	} cases[] = {{", at: start, act: crash-always", ""}, {"", ", at: start, act: crash-always"}};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL;
+
+		install_three(&f, cases[i].web, cases[i].twin);
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+		CU_ASSERT_TRUE(fleet_json_bool(result, "rolledBack", false));
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "The version before is back, but "));
+		lab_assert_whole(&f, false);
+		assert_state(&f, i == 0 ? "twin" : "web", "running");
+		assert_state(&f, "third", "running");
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
+/* One that cannot be stopped, on the way there or back: what was stopped before it runs again. */
+static void test_one_that_does_not_stop_keeps_none_down(void)
+{
+	for (int back = 0; back < 2; back++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL;
+
+		install_three(
+			&f, "", back ? ", at: stop, act: crash-later" : ", at: stop, act: crash-always");
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", back ? "crash=yes\n" : "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "app 'twin' does not stop"));
+		if (back) {
+			CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "Not rolled back"));
+		} else {
+			lab_assert_whole(&f, false);
+		}
+		assert_state(&f, "web", back ? "failed" : "running"); /* it was started all the same */
+		assert_state(&f, "twin", "running");
+		assert_state(&f, "third", "running");
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
 	{0},
@@ -314,9 +409,15 @@ static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_preserved_directory_that_becomes_a_link),
 	{0},
 };
+static const struct unit_test sharing_tests[] = {
+	UNIT_TEST(test_one_that_does_not_start_keeps_none_down),
+	UNIT_TEST(test_one_that_does_not_stop_keeps_none_down),
+	{0},
+};
 
 int main(void)
 {
-	return unit_run((const struct unit_suite[]){{"stopped", stopped_tests},
-		{"changes itself", itself_tests}, {"cannot look", look_tests}, {0}});
+	return unit_run(
+		(const struct unit_suite[]){{"stopped", stopped_tests}, {"changes itself", itself_tests},
+			{"cannot look", look_tests}, {"sharing", sharing_tests}, {0}});
 }

@@ -46,6 +46,10 @@ int update_stop(struct update *u, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Starts those that were not stopped before. *ret_failed: the one whose start failed. */
 int update_start(
 	struct update *u, const struct app_before **ret_failed, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Likewise, but for those that run: one that does not start keeps none of the others down. *ret_failed: the
+ * first such. */
+int update_start_all(
+	struct update *u, const struct app_before **ret_failed, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Waits until each that was started is well. since_ms: wall clock of the start; fresh: a start that is not
  * the one from before is due. false: *ret_failed, *ret_verdict say who and why. The own app's status is in
  * the result. */

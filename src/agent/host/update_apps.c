@@ -98,6 +98,29 @@ int update_start(struct update *u, const struct app_before **ret_failed, struct 
 	return 0;
 }
 
+int update_start_all(struct update *u, const struct app_before **ret_failed, struct fleet_error *err)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < u->app_count; i++) {
+		struct app_before *a = &u->apps[i];
+		struct fleet_error why = FLEET_ERROR_INIT;
+		struct driver_status now;
+		int r;
+
+		if (a->was_stopped ||
+			(service_status(u->op, a->app, &now, NULL) == 0 && now.state == FLEET_STATE_RUNNING))
+			continue;
+		r = service_do(u->op, a->app, DRIVER_START, &why);
+		if (r < 0 && first == 0) {
+			*ret_failed = a;
+			*err = why;
+			first = r;
+		}
+	}
+	return first;
+}
+
 bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struct app_before **ret_failed,
 	struct health_verdict *ret_verdict)
 {

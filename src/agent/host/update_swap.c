@@ -40,7 +40,7 @@ static int start_again(struct update *u, const struct app_before **ret_failed, s
 
 	do {
 		began_ms = fleet_clock_monotonic_ms();
-		r = update_start(u, ret_failed, err);
+		r = update_start_all(u, ret_failed, err);
 	} while (r < 0 && try_again(++tries, began_ms, err));
 	return r;
 }
@@ -70,13 +70,13 @@ static bool run_again(struct update *u, bool fresh, struct fleet_buffer *words)
 	const char *version = update_version_name(u->from_version);
 
 	if (start_again(u, &failed, &err) < 0) {
-		if (service_status(u->op, failed->app, &v.status, NULL) == 0)
-			health_add_to_result(u->op, &v.status, false);
+		if (service_status(u->op, u->op->app, &v.status, NULL) == 0)
+			health_add_to_result(
+				u->op, &v.status, failed != &u->apps[0] && service_is_good(&v.status));
 		fleet_buffer_printf(words, "%s does not start: %s", failed->app->id, err.message);
 		return false;
 	}
 	if (!update_all_well(u, since_ms, fresh, &failed, &v)) {
-		health_add_to_result(u->op, &v.status, false);
 		fleet_buffer_printf(words, "%s is not well: %s", failed->app->id, v.text);
 		return false;
 	}
@@ -124,6 +124,22 @@ static int put_back(struct update *u, struct fleet_error *err)
 	return r;
 }
 
+/* There is no way back: better the new version than none, where it is whole. For the message. */
+static const char *run_as_it_is(struct update *u)
+{
+	const struct app_before *failed = &u->apps[0];
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct driver_status now;
+	bool started = update_is_exchanged(u) && tree_exists(&u->tree, NULL);
+
+	if (started && start_again(u, &failed, &err) < 0)
+		log_warn("%s does not start: %s", failed->app->id, err.message);
+	if (service_status(u->op, u->op->app, &now, NULL) == 0)
+		health_add_to_result(u->op, &now, false);
+	return started ? "; what had run was started again, with the new one"
+		       : "; what had run stays stopped";
+}
+
 void update_roll_back(struct update *u, const char *code, const char *why)
 {
 	_cleanup_buffer_ struct fleet_buffer words = FLEET_BUFFER_INIT;
@@ -148,8 +164,8 @@ void update_roll_back(struct update *u, const char *code, const char *why)
 	} while (r < 0 && try_again(++tries, began_ms, &err));
 	if (r < 0) {
 		text = xasprintf(
-			"%s. Not rolled back: %s. The version before is at %s or in .%s.fleet beside it", why,
-			err.message, u->tree.path, u->tree.name);
+			"%s. Not rolled back: %s. The version before is at %s or in .%s.fleet beside it%s",
+			why, err.message, u->tree.path, u->tree.name, run_as_it_is(u));
 		op_end_step(u->op, false, err.message);
 		op_result_fail(u->op->result, code, text);
 		return;
