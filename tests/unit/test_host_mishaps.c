@@ -2,6 +2,7 @@
  * that somebody else has a hand in, and several things that go wrong at once. Whatever the result says must
  * be so, and nothing that the app wrote is lost. */
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include "agent/host/update_moves.h"
 #include "host_update_lab.h"
 #include "unit.h"
@@ -299,6 +300,39 @@ static void test_preserved_directory_that_becomes_a_link(void)
 	}
 }
 
+/* What an earlier operation could not bring back is set aside by the next one, also where that dies before.
+ */
+static void test_what_was_stranded_outlives_a_death(void)
+{
+	for (int host = 0; host < 2; host++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *moving = NULL, *new = NULL;
+
+		lab_install(&f, "");
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_TRUE_FATAL(fleet_json_bool(result, "success", false));
+		fixture_stop(&f);
+		moving = xasprintf("%s/.app.fleet/moving", f.dir);
+		new = xasprintf("%s/.app.fleet/new", f.dir);
+		CU_ASSERT_EQUAL(mkdir(moving, 0700), 0);
+		CU_ASSERT_EQUAL(mkdir(new, 0700), 0);
+		fixture_write(&f, ".app.fleet/new/stranded", "written long ago");
+		result = run_and_die(&f, "rollback-app", NULL, "prepare", host);
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "interrupted");
+		f.die_at = NULL;
+		result = fixture_run(&f, "rollback-app", NULL);
+		CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+		lab_assert_file(&f, "app/bin/web", "old program");
+		lab_assert_file(&f, ".app.fleet/left/stranded", "written long ago");
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
 /* ---- apps that share a tree ---- */
 
 /* web, and behind it twin and third, all running from the same tree. */
@@ -407,6 +441,7 @@ static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_want_of_descriptors_is_no_absence),
 	UNIT_TEST(test_preserved_links),
 	UNIT_TEST(test_preserved_directory_that_becomes_a_link),
+	UNIT_TEST(test_what_was_stranded_outlives_a_death),
 	{0},
 };
 static const struct unit_test sharing_tests[] = {

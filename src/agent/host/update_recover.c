@@ -20,14 +20,15 @@ static void recover_staged(struct update *u, const char *step)
 	struct fleet_error err = FLEET_ERROR_INIT;
 
 	if (u->op->app->binary_path && tree_open(u->op->app->binary_path, -1, &u->tree, &err) >= 0) {
-		int r;
+		int r = 0;
 
-		tree_end_moving(&u->tree);
-		r = u->back ? (tree_exists(&u->tree, TREE_PREVIOUS)
-					      ? 0
-					      : tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err))
-			    : tree_remove(&u->tree, TREE_NEW, &err);
-
+		/* a rollback that had not taken the kept one yet: what else lies there is an earlier one's,
+		 * which the next one sets aside where it must */
+		if (!u->back || !tree_exists(&u->tree, TREE_PREVIOUS)) {
+			tree_end_moving(&u->tree);
+			r = u->back ? tree_keep(&u->tree, TREE_NEW, TREE_PREVIOUS, &err)
+				    : tree_remove(&u->tree, TREE_NEW, &err);
+		}
 		if (r < 0)
 			log_warn("%s", err.message);
 		update_clean(u);
