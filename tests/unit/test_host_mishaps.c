@@ -333,6 +333,63 @@ static void test_what_was_stranded_outlives_a_death(void)
 	}
 }
 
+/* ---- a declaration that is gone ---- */
+
+/* The host dies, and when it comes again the app is declared no more, or elsewhere: its files are put in
+ * order all the same, and the result says what is there. */
+static void test_files_are_whole_without_a_declaration(void)
+{
+	static const struct {
+		const char *step, *words;
+		bool updated;
+	} cases[] = {
+		{"stop", "the old version", false},
+		{"move", "the old version", false},
+		{"exchange", "the old version", false},
+		{"exchanged", "2.1.0", true},
+		{"health", "2.1.0", true},
+	};
+
+	for (size_t i = 0; i < 2 * FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *elsewhere = NULL;
+		_cleanup_json_ struct json_object *payload =
+			fixture_command("update-app", "web", lab_arguments("2.1.0"));
+
+		lab_install(&f, "");
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+		f.die_at = cases[i / 2].step;
+		f.die_host = true;
+		fixture_write(&f, "once", "");
+		fixture_start(&f);
+		fixture_send_command(&f, payload);
+		while (fixture_wait(&f, "nothing"))
+			;
+		fixture_wait_for_death(&f);
+		elsewhere = xasprintf("managed_apps:\n"
+				      "  - id: %s\n"
+				      "    service_driver: host_fake\n"
+				      "    service_options: {dir: %s, config: %s/none}\n"
+				      "    binary_path: %s/elsewhere\n",
+			i % 2 ? "web" : "another", f.dir, f.dir, f.dir);
+		fixture_write(&f, "apps.d/web.yaml", elsewhere);
+		fixture_start(&f);
+		result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "interrupted");
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "no longer declared"));
+		CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), cases[i / 2].words));
+		lab_assert_file(&f, "app/bin/web", cases[i / 2].updated ? "new program" : "old program");
+		lab_assert_file(&f, "app/web.conf", "level=mine\n");
+		lab_assert_file(&f, "app/data/db", "what the app wrote");
+		CU_ASSERT_EQUAL(lab_exists(&f, ".app.fleet"), cases[i / 2].updated);
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
 /* ---- apps that share a tree ---- */
 
 /* web, and behind it twin and third, all running from the same tree. */
@@ -444,6 +501,10 @@ static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_what_was_stranded_outlives_a_death),
 	{0},
 };
+static const struct unit_test undeclared_tests[] = {
+	UNIT_TEST(test_files_are_whole_without_a_declaration),
+	{0},
+};
 static const struct unit_test sharing_tests[] = {
 	UNIT_TEST(test_one_that_does_not_start_keeps_none_down),
 	UNIT_TEST(test_one_that_does_not_stop_keeps_none_down),
@@ -452,7 +513,7 @@ static const struct unit_test sharing_tests[] = {
 
 int main(void)
 {
-	return unit_run(
-		(const struct unit_suite[]){{"stopped", stopped_tests}, {"changes itself", itself_tests},
-			{"cannot look", look_tests}, {"sharing", sharing_tests}, {0}});
+	return unit_run((const struct unit_suite[]){{"stopped", stopped_tests},
+		{"changes itself", itself_tests}, {"cannot look", look_tests},
+		{"undeclared", undeclared_tests}, {"sharing", sharing_tests}, {0}});
 }

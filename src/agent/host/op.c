@@ -385,7 +385,9 @@ static void run_action(struct op *op, const struct op_order *order)
 	op->app = apps_find(op->env->apps, app_id);
 	if (op->app)
 		op_learn_asked_secrets(op);
-	if (!op->app) {
+	if (!op->app && order->recovering) {
+		op_recover_undeclared(op);
+	} else if (!op->app) {
 		const char *nearest = apps_nearest(op->env->apps, app_id);
 
 		op_fail(op, "app-not-found", "app '%s' is not declared on this server%s%s%s", app_id,

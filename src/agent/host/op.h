@@ -105,6 +105,8 @@ void op_push_config(struct op *op);
 void op_update_app(struct op *op);
 void op_rollback_app(struct op *op);
 void op_recover(struct op *op);
+/* Whose app is not declared any more: op->app is NULL. */
+void op_recover_undeclared(struct op *op);
 void op_recover_update(struct op *op);
 
 #endif

@@ -225,6 +225,25 @@ static void recover_push(struct op *op)
 	}
 }
 
+void op_recover_undeclared(struct op *op)
+{
+	struct json_object *record = fleet_json_object(op->write_step, "data");
+	const char *app_id = fleet_json_string(op->result, "appId");
+
+	if (record && op->action != FLEET_ACTION_PUSH_CONFIG)
+		op_recover_update(op);
+	else if (record)
+		op_fail(op, "interrupted",
+			"interrupted while it wrote %s, which is no longer declared: look at that file by "
+			"hand",
+			fleet_json_string(record, "path"));
+	else
+		op_fail(op, "interrupted",
+			"interrupted at step %s, and app '%s' is no longer declared on this server: look at "
+			"its service by hand",
+			step_name(op->last_step), app_id);
+}
+
 void op_recover(struct op *op)
 {
 	log_info("taking up command %s, which was interrupted at step %s", op->command_id,

@@ -82,6 +82,14 @@ char *update_keep(struct update *u);
 /* The new version is in the app's place, and the old one in `new`. */
 bool update_is_exchanged(const struct update *u);
 
+/* ---- update_recover.c ---- */
+struct json_object;
+/* Files only: brings what an update left in the middle of its renames to one of its ends, by the ledger's
+ * plan of the command id, of which `step` was begun last. to_the_end: nobody takes it up later, and the old
+ * version in its place ends it. 1: the new version is in place; 0: the old one. */
+int update_put_in_order(const char *id, const char *step, struct json_object *plan, bool to_the_end,
+	struct fleet_error *err) FLEET_MUST_CHECK;
+
 /* ---- update_version.c ---- */
 /* -1, 0, 1 as a is older, the same or newer: numbers by value, a pre-release before its release. */
 int update_version_compare(const char *a, const char *b);

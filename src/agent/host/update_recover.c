@@ -93,6 +93,59 @@ static void recover_swap(struct update *u, const char *step)
 	}
 }
 
+int update_put_in_order(
+	const char *id, const char *step, struct json_object *plan, bool to_the_end, struct fleet_error *err)
+{
+	_cleanup_(tree_done) struct tree tree = TREE_INIT;
+	_cleanup_(moves_done) struct moves moves = {0};
+	const char *path = fleet_json_string(plan, "path"), *sha256 = fleet_json_string(plan, "sha256"),
+		   *number = fleet_json_string(plan, "inode");
+	bool back = str_equal(step, "rollback"), in_place;
+	int r;
+
+	if (!path || path[0] != '/')
+		return fleet_error_set(err, -EBADMSG, "the ledger does not say what was to be updated");
+	moves_from_json(fleet_json_array(plan, "moves"), &moves);
+	r = tree_open(path, fleet_json_bool(plan, "file", false), &tree, err);
+	if (r >= 0)
+		r = tree_settle(&tree, err);
+	if (r < 0)
+		return r;
+	in_place = tree_is_exchanged(&tree, number ? strtoull(number, NULL, 10) : 0, id, sha256);
+	if (in_place && back)
+		r = tree_exchange_back(&tree, err);
+	if (r < 0 || (in_place && !back))
+		return r < 0 ? r : 1;
+	r = moves_return(&tree, &moves, back, err);
+	if (r == 0 && to_the_end) {
+		tree_end_moving(&tree);
+		r = fleet_json_bool(plan, "back", false) ? tree_keep(&tree, TREE_NEW, TREE_PREVIOUS, err)
+							 : tree_remove(&tree, TREE_NEW, err);
+		tree_tidy(&tree);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* The app is declared no more, or elsewhere: nothing can be asked or started. */
+static void recover_undeclared(struct op *op, struct json_object *plan, const char *step)
+{
+	const char *path = fleet_json_string(plan, "path"), *to = fleet_json_string(plan, "to");
+	struct fleet_error err = FLEET_ERROR_INIT;
+	int r = update_put_in_order(op->command_id, step, plan, true, &err);
+
+	if (r < 0)
+		op_fail(op, "interrupted",
+			"interrupted while it updated %s, which is no longer declared, and its files are not "
+			"in order: %s. Look at it, and at the .fleet directory beside it, by hand",
+			path, err.message);
+	else
+		op_fail(op, "interrupted",
+			"interrupted while it updated %s, which is no longer declared: %s is in place, "
+			"whole, "
+			"and whether it runs is not known",
+			path, r > 0 ? update_version_name(to) : "the old version");
+}
+
 void op_recover_update(struct op *op)
 {
 	struct json_object *record = fleet_json_object(op->write_step, "data");
@@ -102,6 +155,10 @@ void op_recover_update(struct op *op)
 
 	if (!step)
 		step = "start";
+	if (record && (!op->app || !str_equal(op->app->binary_path, fleet_json_string(record, "path")))) {
+		recover_undeclared(op, record, step);
+		return;
+	}
 	if (!record && op->action == FLEET_ACTION_UPDATE_APP &&
 		(strcmp(step, "start") == 0 || strcmp(step, "prepare") == 0 ||
 			strcmp(step, "download") == 0)) {
@@ -117,13 +174,7 @@ void op_recover_update(struct op *op)
 	update_restore(&u, record);
 	fleet_json_add_string(op->result, "fromVersion", u.from_version);
 	fleet_json_add_string(op->result, "toVersion", u.to_version);
-	if (!str_equal(op->app->binary_path, fleet_json_string(record, "path")))
-		op_fail(op, "interrupted",
-			"interrupted while it updated %s, which is no longer declared: look at it, and at "
-			"the .fleet "
-			"directory beside it, by hand",
-			fleet_json_string(record, "path"));
-	else if (tree_open(op->app->binary_path, fleet_json_bool(record, "file", false), &u.tree, &err) < 0)
+	if (tree_open(op->app->binary_path, fleet_json_bool(record, "file", false), &u.tree, &err) < 0)
 		tell(&u, err.message);
 	else
 		recover_swap(&u, step);
