@@ -485,6 +485,63 @@ static void test_one_that_does_not_stop_keeps_none_down(void)
 	}
 }
 
+/* Another app's config lies in the tree: a push of it waits for the update, which moves it, and the other way
+ * round. */
+static void test_push_into_a_tree_waits_for_its_update(void)
+{
+	struct fixture f;
+	struct json_object *result, *args;
+	_cleanup_free_ char *artifact = NULL, *extra = NULL;
+	_cleanup_json_ struct json_object *update = fixture_command(
+						  "update-app", "web", lab_arguments("2.1.0")),
+					  *push = NULL, *fetch = NULL;
+
+	lab_install(&f, "");
+	extra = xasprintf("  - id: side\n"
+			  "    service_driver: host_fake\n"
+			  "    service_options: {dir: %s, config: %s/none}\n"
+			  "    config_path: %s/app/side.conf\n"
+			  "    config_driver: host_fake\n"
+			  "    health_check: {settle: 0}\n"
+			  "  - id: other\n"
+			  "    service_driver: host_fake\n"
+			  "    service_options: {dir: %s, config: %s/none}\n"
+			  "    health_check: {settle: 0}\n",
+		f.dir, f.dir, f.dir, f.dir, f.dir);
+	lab_declare(&f, extra);
+	fixture_write(&f, "app/side.conf", "level=info\n");
+	fixture_set_state(&f, "side", "running", 1);
+	fixture_set_state(&f, "other", "running", 1);
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+	f.ignore_fetch = true;
+	fixture_start(&f);
+	fixture_send_command(&f, update);
+	fetch = fixture_wait(&f, "fetch");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fetch);
+	args = fixture_set("level", "debug");
+	push = fixture_command("push-config", "side", args);
+	fixture_send_command(&f, push);
+	for (int i = 0; i < 5; i++) { /* time enough for it, were it to begin */
+		_cleanup_json_ struct json_object *other = fixture_command("restart-app", "other", NULL);
+
+		fixture_send_command(&f, other);
+		result = fixture_result(&f, fleet_json_string(other, "commandId"));
+		CU_ASSERT_TRUE(result && fleet_json_bool(result, "success", false));
+	}
+	CU_ASSERT_PTR_NULL(fleet_json_object(f.results, fleet_json_string(push, "commandId")));
+	lab_assert_file(&f, "app/side.conf", "level=info\n");
+	fixture_stop(&f);
+	f.ignore_fetch = false;
+	fixture_start(&f);
+	result = fixture_result(&f, fleet_json_string(push, "commandId"));
+	CU_ASSERT_TRUE(result && fleet_json_bool(result, "success", false));
+	result = fixture_result(&f, fleet_json_string(update, "commandId"));
+	CU_ASSERT_TRUE(result && fleet_json_bool(result, "success", false));
+	lab_assert_whole(&f, true);
+	lab_assert_file(&f, "app/side.conf", "level=debug\n");
+	fixture_done(&f);
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
 	{0},
@@ -508,6 +565,7 @@ static const struct unit_test undeclared_tests[] = {
 static const struct unit_test sharing_tests[] = {
 	UNIT_TEST(test_one_that_does_not_start_keeps_none_down),
 	UNIT_TEST(test_one_that_does_not_stop_keeps_none_down),
+	UNIT_TEST(test_push_into_a_tree_waits_for_its_update),
 	{0},
 };
 

@@ -1,5 +1,6 @@
 /* What a command holds while it runs, so that no two work on one thing at a time: its app's service; a push
- * also the file, and every service that uses it; an update the tree, and every service that runs from it. */
+ * also the file, every service that uses it, and the tree that it lies in; an update the tree, and every
+ * service that runs from it. */
 #include "agent/host/operation.h"
 #include "driver/safe_file.h"
 
@@ -19,6 +20,14 @@ static void add_file_keys(const struct host *h, const char *real_path, char **ke
 			keys[(*count)++] = app_service_key(app); /* it restarts with the file */
 			break;
 		}
+	}
+	/* an update moves what lies in its tree, whoever's it is */
+	for (size_t i = 0; i < h->apps.count && *count < QUEUE_KEYS_MAX; i++) {
+		const char *tree = h->apps.items[i]->binary_path;
+		size_t len = tree ? strlen(tree) : 0;
+
+		if (tree && str_starts(real_path, tree) && real_path[len] == '/')
+			keys[(*count)++] = safe_file_key(tree);
 	}
 }
 
