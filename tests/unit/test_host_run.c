@@ -57,6 +57,43 @@ static void test_restart_failures(void)
 	}
 }
 
+/* The driver broke down between stop and start: the app is not left down, and what is told is so. */
+static void test_restart_leaves_no_app_down(void)
+{
+	static const struct {
+		const char *options, *before, *conf, *message, *state;
+	} cases[] = {
+		{", at: restart, act: crash", "running", "", "; it was left stopped, and was started again",
+			"running"},
+		{", at: restart, act: exit", "running", "", "; it was left stopped, and was started again",
+			"running"},
+		{", at: restart, act: crash", "running", "crash=yes\n",
+			"; it was left stopped, and does not come up: exited 1", "failed"},
+		{", at: restart, act: crash", "stopped", "", "crashed (SIGSEGV) in restart", "stopped"},
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *options = xasprintf("%s}", cases[i].options);
+
+		fixture_init(&f);
+		fixture_declare(&f, options);
+		fixture_write(&f, "web.conf", cases[i].conf);
+		fixture_write(&f, "once", "");
+		fixture_set_state(&f, "web", cases[i].before, 7);
+		fixture_start(&f);
+		result = fixture_run(&f, "restart-app", NULL);
+		CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "driver-failed");
+		CU_ASSERT_PTR_NOT_NULL(strstr(message_of(result), cases[i].message));
+		if (!strstr(message_of(result), cases[i].message))
+			printf("# case %zu: %s\n", i, message_of(result));
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "appStatus"), cases[i].state);
+		fixture_done(&f);
+	}
+}
+
 static void test_what_cannot_be_done_ends_with_a_result(void)
 {
 	static const struct {
@@ -281,6 +318,7 @@ static void test_peers(void)
 static const struct unit_test tests[] = {
 	UNIT_TEST(test_restart_succeeds),
 	UNIT_TEST(test_restart_failures),
+	UNIT_TEST(test_restart_leaves_no_app_down),
 	UNIT_TEST(test_what_cannot_be_done_ends_with_a_result),
 	UNIT_TEST(test_status),
 	UNIT_TEST(test_hanging_status_is_unknown),

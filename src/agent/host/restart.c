@@ -34,6 +34,28 @@ static void fail_after(struct op *op, const char *code, const char *why, bool il
 	service_add_logs(op, op->app, op->started_ms);
 }
 
+/* A driver that broke down, or whose time was up, between stop and start has left an app down that was up.
+ * One that says no may know better: somebody else stopped it, perhaps. What became of it, for the message;
+ * owned.
+ */
+static char *start_if_left_down(struct op *op, int code, int64_t since_ms)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct driver_status now;
+	struct health_verdict v;
+
+	if (code != -ETIMEDOUT && code != -EFAULT && code != -ENODATA)
+		return xstrdup("");
+	if (service_status(op, op->app, &now, NULL) < 0 || now.state != FLEET_STATE_STOPPED)
+		return xstrdup("");
+	if (service_do(op, op->app, DRIVER_START, &err) < 0)
+		return xasprintf("; it was left stopped, and does not start: %s", err.message);
+	health_wait(op, op->app, NULL, since_ms, &v);
+	if (!v.healthy)
+		return xasprintf("; it was left stopped, and does not come up: %s", v.text);
+	return xstrdup("; it was left stopped, and was started again");
+}
+
 /* What became of the service says more than that the driver's call failed; both are said where they differ.
  */
 static void fail_restart(struct op *op, const char *code, const struct fleet_error *err, int64_t since_ms)
@@ -83,6 +105,10 @@ void op_restart(struct op *op)
 	begun_wall = fleet_clock_wall_ms();
 	r = service_do(op, op->app, DRIVER_RESTART, &err);
 	if (r < 0) {
+		_cleanup_free_ char *since = was_good ? start_if_left_down(op, r, begun_wall) : xstrdup("");
+		size_t len = strlen(err.message);
+
+		(void)snprintf(err.message + len, sizeof(err.message) - len, "%s", since);
 		fail_restart(op, op_driver_code(r, "service-failed"), &err, begun_wall);
 		return;
 	}
