@@ -42,6 +42,32 @@ static void test_operation_dies(void)
 	}
 }
 
+/* The app writes to its config as it starts, and the operation dies there: the file is left alone, and the
+ * app not left down. */
+static void test_operation_dies_and_the_file_is_another(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *state = NULL;
+
+	fixture_init(&f);
+	fixture_declare(&f, ", at: restart, act: kill-caller}");
+	fixture_write(&f, "web.conf", "level=info\npatch=yes\n");
+	fixture_write(&f, "once", "");
+	fixture_set_state(&f, "web", "running", 7);
+	fixture_start(&f);
+	result = fixture_run(&f, "push-config", fixture_set("level", "debug"));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "interrupted");
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+		message_of(result), "it was left as it is; web was left stopped, and was started again"));
+	CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "appStatus"), "running");
+	state = fixture_read(&f, "web.state");
+	CU_ASSERT_TRUE(state && str_starts(state, "running "));
+	if (!strstr(message_of(result), "started again"))
+		printf("# %s\n", json_object_to_json_string(result));
+	fixture_done(&f);
+}
+
 static void wait_until_gone(const struct fixture *f, const char *name)
 {
 	int64_t until = fleet_clock_monotonic_ms() + FIXTURE_WAIT_MS;
@@ -225,6 +251,7 @@ static void test_results_are_told_until_stored(void)
 
 static const struct unit_test tests[] = {
 	UNIT_TEST(test_operation_dies),
+	UNIT_TEST(test_operation_dies_and_the_file_is_another),
 	UNIT_TEST(test_host_dies),
 	UNIT_TEST(test_death_at_each_step_of_a_push),
 	UNIT_TEST(test_death_in_a_rollback),

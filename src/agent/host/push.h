@@ -38,6 +38,9 @@ int push_put_back(struct push *p, struct fleet_error *err) FLEET_MUST_CHECK;
 /* After the write: definitions, restart or reload, health; where that fails, back. Ends in the operation's
  * result. */
 void push_apply(struct push *p);
+/* Where the file has to stay as it is: starts what was well before and is stopped now, as it is left by who
+ * died within a restart. Words for the message, beginning with "; ", or ""; owned. */
+char *push_start_left_down(struct push *p);
 /* Puts the old bytes back and starts again what was touched. why: what went wrong, for the message; code:
  * errorCode. */
 void push_roll_back(struct push *p, const char *code, const char *why);

@@ -195,6 +195,28 @@ static bool restart_touched(struct push *p, struct fleet_buffer *words)
 	return well;
 }
 
+char *push_start_left_down(struct push *p)
+{
+	_cleanup_buffer_ struct fleet_buffer words = FLEET_BUFFER_INIT;
+
+	for (size_t i = 0; i < p->app_count; i++) {
+		struct app_before *a = &p->apps[i];
+		struct fleet_error err = FLEET_ERROR_INIT;
+		struct driver_status now;
+
+		if (!a->was_good || service_status(p->op, a->app, &now, NULL) < 0 ||
+			now.state != FLEET_STATE_STOPPED)
+			continue;
+		if (service_do(p->op, a->app, DRIVER_START, &err) < 0)
+			fleet_buffer_printf(&words, "; %s was left stopped, and does not start: %s",
+				a->app->id, err.message);
+		else
+			fleet_buffer_printf(
+				&words, "; %s was left stopped, and was started again", a->app->id);
+	}
+	return xstrdup(words.data ? words.data : "");
+}
+
 void push_roll_back(struct push *p, const char *code, const char *why)
 {
 	_cleanup_buffer_ struct fleet_buffer words = FLEET_BUFFER_INIT;
@@ -209,7 +231,9 @@ void push_roll_back(struct push *p, const char *code, const char *why)
 			p->op, -1, err.message); /* undone all the same: what is begun already covers it */
 	r = push_put_back(p, &err);
 	if (r < 0) {
-		text = xasprintf("%s. Not rolled back: %s", why, err.message);
+		_cleanup_free_ char *down = push_start_left_down(p);
+
+		text = xasprintf("%s. Not rolled back: %s%s", why, err.message, down);
 		op_end_step(p->op, false, err.message);
 		op_result_fail(p->op->result, code, text);
 		return;

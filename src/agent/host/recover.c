@@ -123,11 +123,14 @@ static void find_touched(struct push *p)
 
 static void tell_untouched(struct push *p, const char *what)
 {
+	const char *last = step_name(p->op->last_step);
+	bool began = str_equal(last, "restart") || str_equal(last, "health") || str_equal(last, "rollback");
+	_cleanup_free_ char *down = began ? push_start_left_down(p) : xstrdup("");
 	struct driver_status now;
 
 	if (service_status(p->op, p->op->app, &now, NULL) == 0)
 		health_add_to_result(p->op, &now, service_is_good(&now) || p->apps[0].was_stopped);
-	op_fail(p->op, "interrupted", "%s", what);
+	op_fail(p->op, "interrupted", "%s%s", what, down);
 }
 
 /* What the services say of it must not tell them. */
