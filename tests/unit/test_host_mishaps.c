@@ -542,6 +542,31 @@ static void test_push_into_a_tree_waits_for_its_update(void)
 	fixture_done(&f);
 }
 
+/* What is preserved hides no version file whose name only begins like it. */
+static void test_version_file_beside_a_preserved_name(void)
+{
+	static const struct {
+		const char *preserve;
+		bool stopped;
+	} cases[] = {{"[data, vers]", false}, {"[data, version]", true}};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL;
+
+		lab_install(&f, "");
+		set_preserve(&f, cases[i].preserve);
+		f.artifact = artifact = lab_make_release(&f, "2.0.9\n", "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "errorCode"), "version-mismatch");
+		CU_ASSERT_EQUAL(lab_exists(&f, "web.calls"), cases[i].stopped);
+		lab_assert_whole(&f, false);
+		fixture_done(&f);
+	}
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
 	{0},
@@ -554,6 +579,7 @@ static const struct unit_test itself_tests[] = {
 static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_want_of_descriptors_is_no_absence),
 	UNIT_TEST(test_preserved_links),
+	UNIT_TEST(test_version_file_beside_a_preserved_name),
 	UNIT_TEST(test_preserved_directory_that_becomes_a_link),
 	UNIT_TEST(test_what_was_stranded_outlives_a_death),
 	{0},

@@ -71,6 +71,17 @@ void moves_done(struct moves *m)
 	*m = (struct moves){0};
 }
 
+bool moves_cover(const struct moves *m, const char *path)
+{
+	while (str_starts(path, "./"))
+		path += 2;
+	for (size_t i = 0; i < m->count; i++) {
+		if (is_below(path, m->items[i].path))
+			return true;
+	}
+	return false;
+}
+
 struct json_object *moves_to_json(const struct moves *m)
 {
 	struct json_object *list = json_object_new_array();
@@ -201,24 +212,13 @@ static char *target_within(const struct tree *t, int dir_fd, const char *path)
 	return slash ? xasprintf("%.*s/%s", (int)(slash - path), path, target) : xstrdup(target);
 }
 
-static bool is_covered(const struct moves *m, const char *target)
-{
-	while (str_starts(target, "./"))
-		target += 2;
-	for (size_t i = 0; i < m->count; i++) {
-		if (is_below(target, m->items[i].path))
-			return true;
-	}
-	return false;
-}
-
 /* What a preserved link leads to must not stay behind when the link goes. */
 static int check_link(const struct tree *t, const struct moves *m, struct move *one, const struct sides *s,
 	int there, struct fleet_error *err)
 {
 	_cleanup_free_ char *target = there ? target_within(t, s->place, one->path) : NULL;
 
-	if (!target || is_covered(m, target))
+	if (!target || moves_cover(m, target))
 		return 0;
 	return fleet_error_set(err, -EINVAL,
 		"%s in %s is a link to %s in it, which an update would leave behind; preserve that as well",
@@ -358,7 +358,7 @@ static bool is_left(
 	if (is_there(s->place, one->path) == 0)
 		return is_there(s->new, one->path) == -ELOOP;
 	target = target_within(t, s->place, one->path);
-	return target && !is_covered(m, target);
+	return target && !moves_cover(m, target);
 }
 
 int moves_return(const struct tree *t, const struct moves *m, bool ran, struct fleet_error *err)

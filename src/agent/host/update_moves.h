@@ -22,6 +22,8 @@ struct moves {
  */
 void moves_collect(const struct tree *t, const struct apps *apps, struct moves *ret);
 void moves_done(struct moves *m);
+/* Does one of them bring this path within the tree along? */
+bool moves_cover(const struct moves *m, const char *path);
 /* May it be? -EINVAL, -ELOOP: something is a link, or lies beyond one, that an update would part from what it
  * leads to. */
 int moves_check(const struct tree *t, struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;

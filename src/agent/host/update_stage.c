@@ -353,10 +353,8 @@ static int check_version_file(struct update *u, struct fleet_error *err)
 	if (u->tree.is_file || app->version_kind != APP_VERSION_FILE ||
 		strncmp(app->version_source, u->tree.path, len) != 0 || app->version_source[len] != '/')
 		return 0;
-	for (size_t i = 0; i < u->moves.count; i++) {
-		if (str_starts(app->version_source + len + 1, u->moves.items[i].path))
-			return 0; /* it is not the release's */
-	}
+	if (moves_cover(&u->moves, app->version_source + len + 1))
+		return 0; /* it is not the release's */
 	path = xasprintf(TREE_NEW "/%s", app->version_source + len + 1);
 	fd = beneath_open(u->tree.work_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
