@@ -342,6 +342,14 @@ static void test_before_is_bounded_and_checked(void)
 	CU_ASSERT_EQUAL(
 		before_load(p.dir, "01890000-0000-7000-8000-000000000000", "web", "main", &back, NULL),
 		-ENOENT);
+	/* a command that waited for long is older than all of these, and is undone from its own all the same
+	 */
+	CU_ASSERT_EQUAL(
+		before_save(p.dir, "01890000-0000-7000-8000-000000000000", "web", "main", &p.content, NULL),
+		0);
+	CU_ASSERT_EQUAL(
+		before_load(p.dir, "01890000-0000-7000-8000-000000000000", "web", "main", &back, NULL), 0);
+	safe_content_done(&back);
 	CU_ASSERT_EQUAL(before_load(p.dir, "../../etc/passwd", "web", "main", &back, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(before_load(p.dir, id, "web", "other", &back, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(before_load(p.dir, id, "wiki", "main", &back, NULL), -EINVAL);

@@ -26,7 +26,8 @@ static int is_kept_file(const struct dirent *entry)
 	return fleet_uuid_is_valid(entry->d_name);
 }
 
-static void prune(const char *dir)
+/* Not the one that was just kept, however old its command is. */
+static void prune(const char *dir, const char *own_id)
 {
 	struct dirent **entries = NULL;
 	uint64_t bytes = 0;
@@ -38,7 +39,8 @@ static void prune(const char *dir)
 
 		if (lstat(path, &st) == 0) {
 			bytes += (uint64_t)st.st_size;
-			if (i > 0 && (i >= BEFORE_KEEP || bytes > BEFORE_KEEP_BYTES) && unlink(path) < 0)
+			if (i > 0 && (i >= BEFORE_KEEP || bytes > BEFORE_KEEP_BYTES) &&
+				!str_equal(entries[i]->d_name, own_id) && unlink(path) < 0)
 				log_warn("cannot remove the old copy %s: %m", path);
 		}
 		free(entries[i]);
@@ -68,7 +70,7 @@ int before_save(const char *state_dir, const char *command_id, const char *app_i
 	r = fleet_file_write_durable(path, text.data, text.len, 0600, err);
 	FLEET_FAILPOINT("before.saved");
 	if (r >= 0)
-		prune(dir);
+		prune(dir, command_id);
 	return r;
 }
 
