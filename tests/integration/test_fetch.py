@@ -113,6 +113,29 @@ def a_file_that_changed_meanwhile_comes_anew(lab):
         got_all(*fetcher.fetch(source.url + path), body=other)
 
 
+def a_continuation_that_is_of_no_use_comes_anew(lab):
+    """The right part of another file of the same length, which says so; and more than the whole was to have."""
+    other = os.urandom(len(BODY))
+
+    def answer(asked, c):
+        first, body = asked.first_byte(), other if asked.path == "/other" else BODY
+        if asked.number == 1:
+            c.sendall(head(200, f"Content-Length: {len(BODY)}", ETAG) + BODY[:1_000_000])
+        elif asked.path == "/other":
+            if first:
+                part(c, body, first, 'ETag: "two"')
+            else:
+                whole(c, body, 'ETag: "two"')
+        elif first:
+            c.sendall(head(206, f"Content-Range: bytes {first}-{len(body) - 1}/{len(body)}", ETAG) + body[first:] + b"more")
+        else:
+            whole(c, body, ETAG)
+    source = Source(lab, answer)
+    fetcher = Fetcher(lab)
+    got_all(*fetcher.fetch(source.url + "/other"), body=other)
+    got_all(*fetcher.fetch(source.url + "/more"))
+
+
 def a_server_that_lies_about_the_length(lab):
     def answer(asked, c):
         if asked.path == "/short":
@@ -326,7 +349,7 @@ def nothing_secret_is_said(lab):
 
 TESTS = [a_file_comes_whole, a_file_of_unknown_length_and_an_empty_one, a_cut_download_is_continued,
          a_date_that_is_old_enough_continues_too, what_cannot_be_continued_comes_anew,
-         a_file_that_changed_meanwhile_comes_anew, a_server_that_lies_about_the_length,
+         a_file_that_changed_meanwhile_comes_anew, a_continuation_that_is_of_no_use_comes_anew, a_server_that_lies_about_the_length,
          redirects_are_bounded_and_keep_their_scheme, other_schemes_are_refused, too_much_ends,
          what_is_too_slow_is_left_and_continued, some_answers_are_worth_another_try,
          the_environments_proxy_is_used_but_not_for_the_console, a_credential_follows_no_redirect,

@@ -128,6 +128,23 @@ static int begin_anew(struct download *d)
 
 /* ---- an answer ---- */
 
+/* The next attempt is for the whole. */
+static int part_is_of_no_use(struct download *d, const char *why)
+{
+	free(TAKE_PTR(d->validator));
+	return fleet_error_set(&d->last, -EPROTO, "%s", why);
+}
+
+/* Not all servers heed If-Range: what a part says of the whole must be what was said before. */
+static bool is_same_file(const struct download *d)
+{
+	const struct reply *r = &d->reply;
+
+	return r->range_start == d->have &&
+	       (d->total < 0 || r->range_total < 0 || d->total == r->range_total) &&
+	       (!r->etag || d->validator[0] != '"' || str_equal(r->etag, d->validator));
+}
+
 /* The first byte of a body, or the end of an empty one: is it ours to write? 0; or with d->fatal or d->last
  * set. */
 static int begin_body(struct download *d)
@@ -138,11 +155,8 @@ static int begin_body(struct download *d)
 
 	d->body_begun = true;
 	if (status == 206 && d->ranged) {
-		if (d->reply.range_start != d->have ||
-			(d->total >= 0 && d->reply.range_total >= 0 && d->total != d->reply.range_total)) {
-			free(TAKE_PTR(d->validator)); /* the next attempt is for the whole */
-			return fleet_error_set(&d->last, -EPROTO, "the server continued another file");
-		}
+		if (!is_same_file(d))
+			return part_is_of_no_use(d, "the server continued another file");
 		if (d->reply.range_total >= 0)
 			d->total = d->reply.range_total;
 		return look_at_disk(d);
@@ -167,6 +181,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 		return 0; /* an error's page: on_done knows the status */
 	if (!d->body_begun && begin_body(d) < 0)
 		return 0;
+	if (status == 206 && d->total >= 0 && (int64_t)len > d->total - d->have) {
+		(void)part_is_of_no_use(d, "the server sent more than the file was to have");
+		return 0;
+	}
 	if ((int64_t)len > d->options.max_bytes - d->have) {
 		(void)too_long(d);
 		return 0;
