@@ -206,6 +206,20 @@ def host_dies_where_a_file_system_cannot_exchange(lab):
     walk.end()
 
 
+def the_way_back_is_tried_again(lab):
+    """The disk fails for a moment on the way there, and once more on the way back; and as a cut exchange is taken up."""
+    walk = Walk(lab)
+    update = operations(walk.world, walk.app)["update"][0]
+    walk.world.arm("host", "moves.return", "error:EIO@1")
+    hit, command = walk.once("host", "moves.rename", "error:EIO@2", "update", update)
+    check(hit, "nothing failed on the way there")
+    check("Nothing was changed" in command["message"], command["message"])
+    walk.world.arm("host", "tree.exchange", "error:EINVAL@*")
+    hit, _ = walk.once("host", "tree.sync", "crash-with-parent@1", "update", update, then=("tree.move", "error:EIO@1"))
+    check(hit, "nothing failed as it was taken up")
+    walk.end()
+
+
 def what_could_not_be_brought_back_is_kept(lab):
     """The disk fails as the app's data are on their way back: no later operation throws them away, however many come."""
     world = World(lab, {"agent-001": ["app-a"]}, points=True)
@@ -296,6 +310,7 @@ if __name__ == "__main__":
         host_dies_while_one_file_is_updated,
         host_dies_again_while_it_takes_an_operation_up,
         host_dies_where_a_file_system_cannot_exchange,
+        the_way_back_is_tried_again,
         what_could_not_be_brought_back_is_kept,
         a_result_that_finds_no_room_is_told_and_nothing_is_done_again,
         agent_and_console_die_at_each_place,

@@ -60,8 +60,10 @@ static void recover_swap(struct update *u, const char *step)
 	struct fleet_error err = FLEET_ERROR_INIT;
 	int r = tree_settle(&u->tree, &err);
 
-	if (r < 0) {
-		tell(u, err.message);
+	if (r < 0) { /* perhaps for a moment only: that is tried again there */
+		(void)fleet_error_wrap(&err, "interrupted, and its files are not in order");
+		u->ran = strcmp(step, "stop") != 0 && strcmp(step, "swap") != 0;
+		update_roll_back(u, "interrupted", err.message);
 		return;
 	}
 	in_place = update_is_exchanged(u);

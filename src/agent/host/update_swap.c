@@ -341,17 +341,23 @@ static int put_in_place(struct update *u, struct fleet_error *err)
 static void undo_swap(struct update *u, const char *why)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int r = tree_settle(&u->tree, &err);
+	int64_t began_ms;
+	int tries = 0, r;
 
-	if (r >= 0 && update_is_exchanged(u)) {
-		update_roll_back(u, "write-failed", why);
-		return;
-	}
-	if (r >= 0)
-		r = moves_return(&u->tree, &u->moves, false, &err);
+	do {
+		began_ms = fleet_clock_monotonic_ms();
+		r = tree_settle(&u->tree, &err);
+		if (r >= 0 && update_is_exchanged(u)) {
+			update_roll_back(u, "write-failed", why);
+			return;
+		}
+		if (r >= 0)
+			r = moves_return(&u->tree, &u->moves, false, &err);
+	} while (r < 0 && try_again(++tries, began_ms, &err));
 	if (r < 0) {
 		op_fail(u->op, "write-failed",
-			"%s. It could not be undone: %s. What is missing at %s is in .%s.fleet beside it",
+			"%s. It could not be undone: %s. What is missing at %s is in .%s.fleet beside it; "
+			"what had run stays stopped",
 			why, err.message, u->tree.path, u->tree.name);
 		return;
 	}
