@@ -333,6 +333,78 @@ static void test_what_was_stranded_outlives_a_death(void)
 	}
 }
 
+/* ---- names that are something else ---- */
+
+/* Where one version has a file the other has a directory, be it a config, something preserved, or our own
+ * note: each keeps its own. */
+static void test_names_of_another_kind(void)
+{
+	static const struct lab_item items[] = {
+		{"run.conf", "ok\n", 0644},
+		{"version", "2.1.0\n", 0644},
+		{"web.conf/", NULL, 0755},
+		{"web.conf/inner", "release's", 0644},
+		{"web.conf.release/", NULL, 0755},
+		{"web.conf.release/inner", "in the way", 0644},
+		{"data", "a file", 0644},
+		{"bin/web", "new program", 0755},
+		{"only-new", "x", 0644},
+		{0},
+	};
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL, *marker = NULL, *inner = NULL;
+
+	lab_install(&f, "");
+	f.artifact = artifact = xasprintf("%s/artifact.tar.gz", f.dir);
+	lab_write_release(artifact, items);
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	lab_assert_whole(&f, true);
+	lab_assert_file(&f, "app/web.conf.release/inner", "release's");
+	lab_assert_file(&f, "app/data.release", "a file");
+	/* what the app's user could do to the kept one before it was kept, and a disk to the note of it */
+	marker = xasprintf("%s/.app.fleet/previous/.fleet-release", f.dir);
+	inner = xasprintf("%s/inner", marker);
+	CU_ASSERT_EQUAL(mkdir(marker, 0755), 0);
+	CU_ASSERT_EQUAL(mkdir(inner, 0755), 0);
+	fixture_write(&f, ".app.fleet/previous.json", "{\"version\": \"2.");
+	result = fixture_run(&f, "rollback-app", NULL);
+	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	CU_ASSERT_TRUE(str_equal(fleet_json_string(result, "toVersion"), "2.0.0"));
+	lab_assert_file(&f, "app/bin/web", "old program");
+	lab_assert_file(&f, "app/web.conf", "level=mine\n");
+	lab_assert_file(&f, "app/data/db", "what the app wrote");
+	if (CU_get_number_of_failures() > 0)
+		lab_explain(result);
+	fixture_done(&f);
+}
+
+/* The release has a file where something is preserved below a directory: it cannot be, and nothing changes.
+ */
+static void test_file_where_a_directory_is_preserved(void)
+{
+	static const struct lab_item items[] = {{"run.conf", "ok\n", 0644}, {"version", "2.1.0\n", 0644},
+		{"data", "a file", 0644}, {"bin/web", "new program", 0755}, {0}};
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL;
+
+	lab_install(&f, "");
+	set_preserve(&f, "[data/db]");
+	f.artifact = artifact = xasprintf("%s/artifact.tar.gz", f.dir);
+	lab_write_release(artifact, items);
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+	CU_ASSERT_FALSE(fleet_json_bool(result, "success", true));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "cannot carry over data/db of "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "Nothing was changed: 2.0.0 is Running"));
+	lab_assert_whole(&f, false);
+	lab_assert_running(&f);
+	fixture_done(&f);
+}
+
 /* ---- a declaration that is gone ---- */
 
 /* The host dies, and when it comes again the app is declared no more, or elsewhere: its files are put in
@@ -584,6 +656,11 @@ static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_what_was_stranded_outlives_a_death),
 	{0},
 };
+static const struct unit_test kind_tests[] = {
+	UNIT_TEST(test_names_of_another_kind),
+	UNIT_TEST(test_file_where_a_directory_is_preserved),
+	{0},
+};
 static const struct unit_test undeclared_tests[] = {
 	UNIT_TEST(test_files_are_whole_without_a_declaration),
 	{0},
@@ -598,6 +675,6 @@ static const struct unit_test sharing_tests[] = {
 int main(void)
 {
 	return unit_run((const struct unit_suite[]){{"stopped", stopped_tests},
-		{"changes itself", itself_tests}, {"cannot look", look_tests},
+		{"changes itself", itself_tests}, {"cannot look", look_tests}, {"other kinds", kind_tests},
 		{"undeclared", undeclared_tests}, {"sharing", sharing_tests}, {0}});
 }

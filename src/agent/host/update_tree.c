@@ -173,10 +173,10 @@ static int write_json(int dir_fd, const char *name, struct json_object *json, mo
 	const char *text = fleet_json_text(json, &len);
 	_cleanup_close_ int fd = -1;
 	ssize_t n;
-	int r = 0;
+	int r = beneath_remove(dir_fd, name); /* a directory, where the app's user made one of it */
 
-	if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
-		return -errno;
+	if (r < 0)
+		return r;
 	fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
