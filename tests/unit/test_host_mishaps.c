@@ -528,6 +528,43 @@ static void test_one_that_does_not_start_keeps_none_down(void)
 	}
 }
 
+/* The version before, which could not return, is not thrown away by the next update, also where nothing was
+ * to be moved. */
+static void test_version_that_could_not_return_is_kept(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL, *text = NULL;
+
+	install_program(&f);
+	text = xasprintf("managed_apps:\n"
+			 "  - id: twin\n"
+			 "    service_driver: host_fake\n"
+			 "    service_options: {dir: %s, config: %s/none, at: stop, act: crash-later}\n"
+			 "    binary_path: %s/web.bin\n"
+			 "    timeout: 4s\n",
+		f.dir, f.dir, f.dir);
+	fixture_write(&f, "apps.d/twin.yaml", text);
+	fixture_set_state(&f, "twin", "running", 3);
+	artifact = xasprintf("%s/artifact", f.dir);
+	f.artifact = artifact;
+	fixture_write(&f, "artifact", "crash=yes");
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", lab_arguments("2"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(lab_message(result), "Not rolled back"));
+	fixture_stop(&f);
+	fixture_set_state(&f, "twin", "stopped", 3);
+	fixture_write(&f, "artifact", "crash=no");
+	fixture_start(&f);
+	result = fixture_run(&f, "update-app", lab_arguments("3"));
+	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	lab_assert_file(&f, "web.bin", "crash=no");
+	lab_assert_file(&f, ".web.bin.fleet/left", "old");
+	if (CU_get_number_of_failures() > 0)
+		lab_explain(result);
+	fixture_done(&f);
+}
+
 /* One that cannot be stopped, on the way there or back: what was stopped before it runs again. */
 static void test_one_that_does_not_stop_keeps_none_down(void)
 {
@@ -669,6 +706,7 @@ static const struct unit_test sharing_tests[] = {
 	UNIT_TEST(test_one_that_does_not_start_keeps_none_down),
 	UNIT_TEST(test_one_that_does_not_stop_keeps_none_down),
 	UNIT_TEST(test_push_into_a_tree_waits_for_its_update),
+	UNIT_TEST(test_version_that_could_not_return_is_kept),
 	{0},
 };
 

@@ -375,7 +375,7 @@ void update_swap(struct update *u)
 		drop_new(u);
 		return;
 	}
-	if (u->moves.count > 0 && tree_begin_moving(&u->tree, &err) < 0) {
+	if (tree_begin_moving(&u->tree, &err) < 0) {
 		op_fail(u->op, "write-failed", "%s; nothing was changed", err.message);
 		drop_new(u);
 		return;

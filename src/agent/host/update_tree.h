@@ -5,8 +5,8 @@
  *   new        what is to take the app's place, whole and synced; after the exchange, what was there before
  *   old        for a moment, where the exchange is not one step (see tree_exchange)
  *   previous   the version before the one that runs, kept for a rollback; previous.json says which that is
- *   moving     an empty directory: what is the app's own may be in `new`, from before the first of it moves
- *              over until all of it is known to be in the app's place
+ *   moving     an empty directory: what is the app's own may be in `new`, or the version before, from before
+ *              the first of it moves over until all of it is known to be in the app's place
  *   left       what may hold some of that and could not be put back (left.2 and so on: one is never written
  *              over). For a person to look at: nothing here removes it
  *
