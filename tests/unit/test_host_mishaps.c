@@ -565,6 +565,42 @@ static void test_version_that_could_not_return_is_kept(void)
 	fixture_done(&f);
 }
 
+/* An app that shares the tree only since the update was cut off, and is stopped, stays so. */
+static void test_app_declared_meanwhile_stays_as_it_is(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL, *extra = NULL;
+	_cleanup_json_ struct json_object *payload =
+		fixture_command("update-app", "web", lab_arguments("2.1.0"));
+
+	lab_install(&f, "");
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+	f.die_at = "move";
+	f.die_host = true;
+	fixture_write(&f, "once", "");
+	fixture_start(&f);
+	fixture_send_command(&f, payload);
+	while (fixture_wait(&f, "nothing"))
+		;
+	fixture_wait_for_death(&f);
+	extra = xasprintf("  - id: later\n"
+			  "    service_driver: host_fake\n"
+			  "    service_options: {dir: %s, config: %s/none}\n"
+			  "    binary_path: %s/app\n",
+		f.dir, f.dir, f.dir);
+	lab_declare(&f, extra);
+	fixture_set_state(&f, "later", "stopped", 3);
+	fixture_start(&f);
+	result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+	CU_ASSERT_TRUE(fleet_json_bool(result, "rolledBack", false));
+	lab_assert_whole(&f, false);
+	assert_state(&f, "web", "running");
+	assert_state(&f, "later", "stopped");
+	fixture_done(&f);
+}
+
 /* One that cannot be stopped, on the way there or back: what was stopped before it runs again. */
 static void test_one_that_does_not_stop_keeps_none_down(void)
 {
@@ -707,6 +743,7 @@ static const struct unit_test sharing_tests[] = {
 	UNIT_TEST(test_one_that_does_not_stop_keeps_none_down),
 	UNIT_TEST(test_push_into_a_tree_waits_for_its_update),
 	UNIT_TEST(test_version_that_could_not_return_is_kept),
+	UNIT_TEST(test_app_declared_meanwhile_stays_as_it_is),
 	{0},
 };
 

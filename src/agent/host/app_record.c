@@ -11,7 +11,7 @@ void app_record_add(struct json_object *apps, const struct app_before *a)
 	json_object_array_add(apps, item);
 }
 
-void app_record_restore(struct json_object *apps, struct app_before *a)
+bool app_record_restore(struct json_object *apps, struct app_before *a)
 {
 	for (size_t i = 0; apps && i < json_object_array_length(apps); i++) {
 		struct json_object *item = json_object_array_get_idx(apps, i);
@@ -24,5 +24,7 @@ void app_record_restore(struct json_object *apps, struct app_before *a)
 		if (a->was_stopped)
 			a->before.state = FLEET_STATE_STOPPED;
 		snprintf(a->before.instance, sizeof(a->before.instance), "%s", instance ? instance : "");
+		return true;
 	}
+	return false;
 }

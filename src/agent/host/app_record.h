@@ -15,7 +15,7 @@ struct app_before {
 
 /* Appends {id, instance, good, stopped}. */
 void app_record_add(struct json_object *apps, const struct app_before *a);
-/* What the list says of a->app; nothing where it does not. apps: may be NULL. */
-void app_record_restore(struct json_object *apps, struct app_before *a);
+/* What the list says of a->app; false where it says nothing. apps: may be NULL. */
+bool app_record_restore(struct json_object *apps, struct app_before *a);
 
 #endif

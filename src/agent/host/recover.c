@@ -79,7 +79,8 @@ static void recover_restart(struct op *op)
 static void restore_apps(struct push *p, struct json_object *record)
 {
 	for (size_t i = 0; i < p->app_count; i++)
-		app_record_restore(fleet_json_array(record, "apps"), &p->apps[i]);
+		/* one that uses the file only since then was not touched */
+		(void)app_record_restore(fleet_json_array(record, "apps"), &p->apps[i]);
 }
 
 /* Did every app that had to start with the new file do so, and is it well? Then the push did all that it was

@@ -181,6 +181,14 @@ void update_restore(struct update *u, struct json_object *record)
 	u->from_version = xstrdup(fleet_json_string(record, "from"));
 	u->to_version = xstrdup(fleet_json_string(record, "to"));
 	moves_from_json(fleet_json_array(record, "moves"), &u->moves);
-	for (size_t i = 0; i < u->app_count; i++)
-		app_record_restore(fleet_json_array(record, "apps"), &u->apps[i]);
+	for (size_t i = 0; i < u->app_count; i++) {
+		struct app_before *a = &u->apps[i];
+
+		/* one that is of the tree only since: as it is now */
+		if (!app_record_restore(fleet_json_array(record, "apps"), a) &&
+			service_status(u->op, a->app, &a->before, NULL) >= 0) {
+			a->was_good = service_is_good(&a->before);
+			a->was_stopped = a->before.state == FLEET_STATE_STOPPED;
+		}
+	}
 }
