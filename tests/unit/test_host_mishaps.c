@@ -1,6 +1,8 @@
 /* Updates among what servers are like: programs that change their own files, apps that were stopped, trees
  * that somebody else has a hand in, and several things that go wrong at once. Whatever the result says must
  * be so, and nothing that the app wrote is lost. */
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include "agent/host/update_moves.h"
@@ -329,6 +331,49 @@ static void test_what_was_stranded_outlives_a_death(void)
 		lab_assert_file(&f, ".app.fleet/left/stranded", "written long ago");
 		if (CU_get_number_of_failures() > 0)
 			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
+/* What is mounted in the tree would leave it with the old version; below what moves it moves along. */
+static void test_mounts_in_the_tree(void)
+{
+	static const struct {
+		const char *place, *preserve;
+		bool success;
+	} cases[] = {
+		{"app/some cache", "[data]", false},
+		{"app/data", "[data]", false},
+		{"app/data/deep", "[data]", true},
+		{"app-2", "[data]", true},
+	};
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		unit_skip("needs root, and mounts of its own");
+		return;
+	}
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *place = NULL;
+
+		lab_install(&f, "");
+		set_preserve(&f, cases[i].preserve);
+		place = xasprintf("%s/%s", f.dir, cases[i].place);
+		CU_ASSERT_TRUE(mkdir(place, 0755) == 0 || errno == EEXIST);
+		f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+		fixture_start(&f);
+		CU_ASSERT_EQUAL(
+			mount("tmpfs", place, "tmpfs", 0, NULL), 0); /* after the declaration was read */
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), cases[i].success);
+		CU_ASSERT_EQUAL(f.fetches, cases[i].success);
+		CU_ASSERT(cases[i].success || strstr(lab_message(result), "is a mount point"));
+		CU_ASSERT_FALSE(!cases[i].success && lab_exists(&f, "web.calls"));
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		CU_ASSERT_EQUAL(umount2(place, 0), 0); /* it is where it was */
 		fixture_done(&f);
 	}
 }
@@ -727,6 +772,7 @@ static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_version_file_beside_a_preserved_name),
 	UNIT_TEST(test_preserved_directory_that_becomes_a_link),
 	UNIT_TEST(test_what_was_stranded_outlives_a_death),
+	UNIT_TEST(test_mounts_in_the_tree),
 	{0},
 };
 static const struct unit_test kind_tests[] = {

@@ -29,6 +29,8 @@ static int open_place(struct update *u)
 	}
 	moves_collect(&u->tree, u->op->env->apps, &u->moves);
 	r = moves_check(&u->tree, &u->moves, &err);
+	if (r >= 0)
+		r = moves_check_mounts(&u->tree, &u->moves, &err);
 	if (r < 0)
 		op_fail(u->op, r == -EINVAL || r == -ELOOP ? "not-supported" : "write-failed",
 			"%s; nothing was done", err.message);

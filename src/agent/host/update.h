@@ -6,6 +6,7 @@
  *   update_stage.c    the artifact: fetched, copied, hashed, its signature, unpacked
  *   update_swap.c     stop, carry over, exchange, start, health, keep; and the way back
  *   update_apps.c     the apps that share the tree: how they stood, stopping and starting them
+ *   update_mounts.c   what is mounted within the tree, and stands in the way
  *   update_recover.c  takes up what was cut off
  *   update_version.c  which of two versions is the newer */
 #ifndef HOST_UPDATE_H

@@ -27,6 +27,8 @@ bool moves_cover(const struct moves *m, const char *path);
 /* May it be? -EINVAL, -ELOOP: something is a link, or lies beyond one, that an update would part from what it
  * leads to. */
 int moves_check(const struct tree *t, struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;
+/* Likewise of mounts within the tree (update_mounts.c): -EINVAL. */
+int moves_check_mounts(const struct tree *t, const struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;
 /* Looks at what is there in the app's place; when the app is stopped. */
 int moves_decide(const struct tree *t, struct moves *m, struct fleet_error *err) FLEET_MUST_CHECK;
 /* [{path, config, existed}]; owned. And back. */
