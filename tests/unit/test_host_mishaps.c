@@ -1,6 +1,7 @@
 /* Updates among what servers are like: programs that change their own files, apps that were stopped, trees
  * that somebody else has a hand in, and several things that go wrong at once. Whatever the result says must
  * be so, and nothing that the app wrote is lost. */
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -450,6 +451,44 @@ static void test_file_where_a_directory_is_preserved(void)
 	fixture_done(&f);
 }
 
+#define DEEP 1700
+
+/* The kept version holds directories deeper than there are descriptors: the update after next, which is to
+ * remove it, does so. */
+static void test_deep_directories_are_removed(void)
+{
+	struct fixture f;
+	struct json_object *result = NULL;
+	_cleanup_free_ char *artifact = NULL, *path = NULL;
+	_cleanup_close_ int dir = -1;
+
+	lab_install(&f, "");
+	path = xasprintf("%s/app", f.dir);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < DEEP; i++) {
+		int below;
+
+		CU_ASSERT_EQUAL_FATAL(mkdirat(dir, "deeper", 0755), 0);
+		below = openat(dir, "deeper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CU_ASSERT_TRUE_FATAL(below >= 0);
+		(void)close(dir);
+		dir = below;
+	}
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+	fixture_start(&f);
+	for (int i = 0; i < 2; i++) {
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+		CU_ASSERT_PTR_NULL(strstr(lab_message(result), "could not be kept"));
+		lab_assert_whole(&f, true);
+	}
+	lab_assert_file(&f, ".app.fleet/previous/bin/web", "new program");
+	CU_ASSERT_FALSE(lab_exists(&f, ".app.fleet/previous/deeper"));
+	if (CU_get_number_of_failures() > 0)
+		lab_explain(result);
+	fixture_done(&f);
+}
+
 /* ---- a declaration that is gone ---- */
 
 /* The host dies, and when it comes again the app is declared no more, or elsewhere: its files are put in
@@ -778,6 +817,7 @@ static const struct unit_test look_tests[] = {
 static const struct unit_test kind_tests[] = {
 	UNIT_TEST(test_names_of_another_kind),
 	UNIT_TEST(test_file_where_a_directory_is_preserved),
+	UNIT_TEST(test_deep_directories_are_removed),
 	{0},
 };
 static const struct unit_test undeclared_tests[] = {

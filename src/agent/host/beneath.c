@@ -4,7 +4,8 @@
 #include <sys/syscall.h>
 #include "fleet/limits.h"
 
-#define REMOVE_DEPTH_MAX 512  /* a descriptor each */
+#define REMOVE_DEPTH_MAX 512 /* a descriptor each */
+#define LIFTED_MAX       (1u << 20)
 #define STEPS_MAX        4096 /* parts of a path, those of links with them */
 
 int beneath_open(int dir_fd, const char *path, int flags)
@@ -104,26 +105,63 @@ int beneath_sync(int dir_fd)
 	return fsync(dir_fd) < 0 ? -errno : 0;
 }
 
-/* Takes fd. */
-static int empty_directory(int fd, dev_t device, unsigned depth)
+/* What is deeper than there are descriptors is lifted to the top, and removed from there. */
+struct removal {
+	int top_fd;
+	dev_t device;
+	unsigned lifted;
+};
+
+static int lift(struct removal *r, int dir_fd, const char *name)
 {
-	_cleanup_closedir_ DIR *dir = fdopendir(fd);
-	int r = 0;
+	while (r->lifted < LIFTED_MAX) {
+		char to[32];
+
+		(void)snprintf(to, sizeof(to), ".fleet-deep-%u", r->lifted++); /* fits */
+		if (renameat(dir_fd, name, r->top_fd, to) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) /* that name is taken */
+			return -errno;
+	}
+	return -ELOOP;
+}
+
+static int empty_directory(struct removal *r, int takes_fd, unsigned depth);
+
+static int remove_below(struct removal *r, int dir_fd, const char *name, unsigned depth)
+{
+	int fd, result;
+
+	if (depth >= REMOVE_DEPTH_MAX)
+		return lift(r, dir_fd, name);
+	fd = beneath_open(dir_fd, name, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	result = empty_directory(r, fd, depth + 1);
+	if (result < 0)
+		return result;
+	return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int empty_directory(struct removal *r, int takes_fd, unsigned depth)
+{
+	_cleanup_closedir_ DIR *dir = fdopendir(takes_fd);
+	int result = 0;
 
 	if (!dir) {
-		r = -errno;
-		(void)close(fd); /* nothing was done with it */
-		return r;
+		result = -errno;
+		(void)close(takes_fd); /* nothing was done with it */
+		return result;
 	}
 	for (;;) {
 		const struct dirent *entry;
 		struct stat st;
-		int child;
+		int below;
 
 		errno = 0;
 		entry = readdir(dir);
 		if (!entry)
-			return errno ? -errno : r;
+			return errno ? -errno : result;
 		if (str_equal(entry->d_name, ".") || str_equal(entry->d_name, ".."))
 			continue;
 		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -133,38 +171,40 @@ static int empty_directory(int fd, dev_t device, unsigned depth)
 		}
 		if (!S_ISDIR(st.st_mode)) {
 			if (unlinkat(dirfd(dir), entry->d_name, 0) < 0 && errno != ENOENT)
-				r = -errno;
+				result = -errno;
 			continue;
 		}
-		if (st.st_dev != device)
+		if (st.st_dev != r->device)
 			return -EXDEV;
-		if (depth >= REMOVE_DEPTH_MAX)
-			return -ELOOP;
-		child = beneath_open(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY);
-		if (child < 0)
-			return child;
-		r = empty_directory(child, device, depth + 1);
-		if (r < 0)
-			return r;
-		if (unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-			return -errno;
+		below = remove_below(r, dirfd(dir), entry->d_name, depth);
+		if (below < 0)
+			return below;
 	}
 }
 
 int beneath_remove(int dir_fd, const char *name)
 {
+	struct removal r = {.top_fd = -1};
+	unsigned lifted;
 	struct stat st;
-	int fd, r;
+	int result;
 
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISDIR(st.st_mode))
 		return unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
-	fd = beneath_open(dir_fd, name, O_RDONLY | O_DIRECTORY);
-	if (fd < 0)
-		return fd;
-	r = empty_directory(fd, st.st_dev, 0);
-	if (r < 0)
-		return r;
+	r.device = st.st_dev;
+	do {
+		_cleanup_close_ int top = beneath_open(dir_fd, name, O_RDONLY | O_DIRECTORY);
+		int fd = top < 0 ? top : beneath_open(top, ".", O_RDONLY | O_DIRECTORY);
+
+		if (fd < 0)
+			return fd;
+		r.top_fd = top;
+		lifted = r.lifted;
+		result = empty_directory(&r, fd, 0);
+	} while (result >= 0 && r.lifted > lifted);
+	if (result < 0)
+		return result;
 	return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
