@@ -379,6 +379,58 @@ static void test_mounts_in_the_tree(void)
 	}
 }
 
+/* The config is a link to where the admin keeps it, or lies in a directory that is one: the app reads the
+ * same after an update, and after one that fails. */
+static void test_config_behind_a_link(void)
+{
+	static const struct {
+		const char *link, *target, *config;
+		bool crash;
+	} cases[] = {
+		{"app/web.conf", "../etc/web.conf", "app/web.conf", false},
+		{"app/web.conf", "../etc/web.conf", "app/web.conf", true},
+		{"app/conf", "../etc", "app/conf/web.conf", false},
+		{"app/conf", "../etc", "app/conf/web.conf", true},
+	};
+
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		struct fixture f;
+		struct json_object *result;
+		_cleanup_free_ char *artifact = NULL, *text = NULL, *changed = NULL, *link = NULL,
+				    *etc = NULL, *own = NULL;
+		const char *at;
+
+		lab_install(&f, "");
+		link = xasprintf("%s/%s", f.dir, cases[i].link);
+		etc = xasprintf("%s/etc", f.dir);
+		own = xasprintf("%s/app/web.conf", f.dir);
+		CU_ASSERT_EQUAL(unlink(own), 0);
+		CU_ASSERT_EQUAL(mkdir(etc, 0755), 0);
+		fixture_write(&f, "etc/web.conf", "level=mine\n");
+		CU_ASSERT_EQUAL(symlink(cases[i].target, link), 0);
+		text = fixture_read(&f, "apps.d/web.yaml");
+		at = strstr(text, "app/web.conf\n");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+		changed = xasprintf(
+			"%.*s%s%s", (int)(at - text), text, cases[i].config, at + strlen("app/web.conf"));
+		fixture_write(&f, "apps.d/web.yaml", changed);
+		f.artifact = artifact =
+			lab_make_release(&f, "2.1.0\n", cases[i].crash ? "crash=yes\n" : "ok\n");
+		fixture_start(&f);
+		result = fixture_run(&f, "update-app", lab_arguments("2.1.0"));
+		CU_ASSERT_EQUAL(fleet_json_bool(result, "success", false), !cases[i].crash);
+		lab_assert_file(&f, "app/bin/web", cases[i].crash ? "old program" : "new program");
+		lab_assert_file(&f, cases[i].config, "level=mine\n");
+		lab_assert_file(&f, "etc/web.conf", "level=mine\n");
+		if (str_equal(cases[i].link, "app/web.conf"))
+			lab_assert_file(
+				&f, "app/web.conf.release", cases[i].crash ? NULL : "level=release\n");
+		if (CU_get_number_of_failures() > 0)
+			lab_explain(result);
+		fixture_done(&f);
+	}
+}
+
 /* ---- names that are something else ---- */
 
 /* Where one version has a file the other has a directory, be it a config, something preserved, or our own
@@ -812,6 +864,7 @@ static const struct unit_test look_tests[] = {
 	UNIT_TEST(test_preserved_directory_that_becomes_a_link),
 	UNIT_TEST(test_what_was_stranded_outlives_a_death),
 	UNIT_TEST(test_mounts_in_the_tree),
+	UNIT_TEST(test_config_behind_a_link),
 	{0},
 };
 static const struct unit_test kind_tests[] = {

@@ -36,6 +36,36 @@ static void add(struct moves *m, const char *path, bool config)
 	m->items[m->count++] = (struct move){.path = xstrdup(path), .config = config};
 }
 
+/* A file's path within the tree; NULL: it is not below it. Borrowed. */
+static const char *within(const struct tree *t, const char *path)
+{
+	size_t len = strlen(t->path);
+
+	return is_below(path, t->path) && path[len] ? path + len + 1 : NULL;
+}
+
+/* Where the way to a config leads out of the tree by a link, that link: the app reads through it, and no
+ * release knows of it. Owned; NULL where none does. */
+static char *link_out(const struct tree *t, const struct app_file *file)
+{
+	const char *path = within(t, file->path);
+	size_t len = 0;
+
+	while (path && !within(t, file->real_path) && path[len]) {
+		_cleanup_free_ char *below = NULL;
+		struct stat st;
+
+		len += strspn(path + len, "/");
+		len += strcspn(path + len, "/");
+		below = xasprintf("%s/%.*s", t->name, (int)len, path);
+		if (beneath_stat(t->parent_fd, below, &st) < 0)
+			return NULL;
+		if (S_ISLNK(st.st_mode))
+			return xstrndup(path, len);
+	}
+	return NULL;
+}
+
 void moves_collect(const struct tree *t, const struct apps *apps, struct moves *ret)
 {
 	struct moves m = {0};
@@ -53,11 +83,11 @@ void moves_collect(const struct tree *t, const struct apps *apps, struct moves *
 		const struct app *app = apps->items[i];
 
 		for (size_t f = 0; f < app->file_count; f++) {
-			size_t len = strlen(t->path);
-			const char *path = app->files[f].real_path;
+			const char *path = within(t, app->files[f].real_path);
+			_cleanup_free_ char *link = link_out(t, &app->files[f]);
 
-			if (strncmp(path, t->path, len) == 0 && path[len] == '/')
-				add(&m, path + len + 1, true);
+			if (path || link)
+				add(&m, path ? path : link, true);
 		}
 	}
 	*ret = m;
