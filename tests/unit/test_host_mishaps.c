@@ -848,8 +848,44 @@ static void test_version_file_beside_a_preserved_name(void)
 	}
 }
 
+/* The server came up with the new version in place, and started the app by itself: so it is told. */
+static void test_boot_starts_what_was_stopped(void)
+{
+	struct fixture f;
+	struct json_object *result;
+	_cleanup_free_ char *artifact = NULL;
+	_cleanup_json_ struct json_object *payload =
+		fixture_command("update-app", "web", lab_arguments("2.1.0"));
+
+	lab_install(&f, "");
+	fixture_set_state(&f, "web", "stopped", 7);
+	f.artifact = artifact = lab_make_release(&f, "2.1.0\n", "ok\n");
+	f.die_at = "exchanged";
+	f.die_host = true;
+	fixture_write(&f, "once", "");
+	fixture_start(&f);
+	fixture_send_command(&f, payload);
+	while (fixture_wait(&f, "nothing"))
+		;
+	fixture_wait_for_death(&f);
+	fixture_recover_files(&f);
+	fixture_set_state(&f, "web", "running", 50);
+	fixture_start(&f);
+	result = fixture_result(&f, fleet_json_string(payload, "commandId"));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+	CU_ASSERT_TRUE(fleet_json_bool(result, "success", false));
+	CU_ASSERT_FALSE(fleet_json_bool(result, "verified", true));
+	CU_ASSERT_TRUE(str_equal(fleet_json_string(result, "appStatus"), "running"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(lab_message(result), "the app was stopped, and is running now: not verified"));
+	lab_assert_whole(&f, true);
+	assert_state(&f, "web", "running");
+	fixture_done(&f);
+}
+
 static const struct unit_test stopped_tests[] = {
 	UNIT_TEST(test_death_while_the_app_was_stopped),
+	UNIT_TEST(test_boot_starts_what_was_stopped),
 	{0},
 };
 static const struct unit_test itself_tests[] = {

@@ -138,7 +138,10 @@ bool update_all_well(struct update *u, int64_t since_ms, bool fresh, const struc
 				return false;
 			}
 		} else if (i == 0) {
-			health_add_to_result(u->op, &v.status, true); /* stopped, as it is meant to be */
+			if (service_status(u->op, a->app, &v.status, NULL) < 0)
+				v.status = a->before;
+			health_add_to_result(
+				u->op, &v.status, true); /* stopped, as it is meant to be, mostly */
 		}
 		if (i == 0)
 			*ret_verdict = v;

@@ -257,10 +257,14 @@ static void succeed(struct update *u, const struct health_verdict *v, const char
 	_cleanup_free_ char *state = health_words(v);
 	char down[64] = "", pid[32] = "";
 
-	if (u->apps[0].was_stopped) {
+	if (u->apps[0].was_stopped) { /* a boot may have started it meanwhile */
+		bool stays = v->status.state == FLEET_STATE_STOPPED;
+		_cleanup_free_ char *now = xasprintf("%s now", service_state_name(v->status.state));
+
 		fleet_json_add_bool(u->op->result, "verified", false);
-		op_succeed(u->op, "%s is in place; the app was stopped and stays stopped: not verified%s%s",
-			update_version_name(u->to_version), unsure, not_kept ? not_kept : "");
+		op_succeed(u->op, "%s is in place; the app was stopped%s%s: not verified%s%s",
+			update_version_name(u->to_version), stays ? " and stays stopped" : ", and is ",
+			stays ? "" : now, unsure, not_kept ? not_kept : "");
 		return;
 	}
 	if (u->down_since_ms > 0 && v->good_at_ms > 0) {
