@@ -59,7 +59,7 @@ static struct json_object *run_and_die(
 static void test_death_while_the_app_was_stopped(void)
 {
 	static const char *const steps[] = {
-		"stop", "swap", "aside", "move", "exchange", "exchanged", "start"};
+		"stop", "swap", "aside", "move", "exchange", "exchanged", "start", "keep"};
 
 	for (size_t i = 0; i < 2 * FLEET_ARRAY_LEN(steps); i++) {
 		struct fixture f;
@@ -74,6 +74,8 @@ static void test_death_while_the_app_was_stopped(void)
 		if (CU_get_number_of_failures() > 0)
 			lab_explain(result);
 		CU_ASSERT_STRING_EQUAL(fleet_json_string(result, "appStatus"), "stopped");
+		CU_ASSERT_EQUAL(strstr(lab_message(result), "not verified") != NULL,
+			fleet_json_bool(result, "success", false));
 		assert_state(&f, "web", "stopped");
 		fixture_done(&f);
 	}

@@ -74,9 +74,11 @@ static void recover_swap(struct update *u, const char *step)
 		if (service_status(u->op, u->op->app, &now, NULL) == 0)
 			health_add_to_result(u->op, &now, service_is_good(&now) || u->apps[0].was_stopped);
 		fleet_json_add_bool(u->op->result, "verified", !u->apps[0].was_stopped);
-		op_succeed(u->op,
-			"%s is in place and was seen to be well; the driver host was interrupted meanwhile%s",
-			update_version_name(u->to_version), not_kept ? not_kept : "");
+		op_succeed(u->op, "%s is in place%s; the driver host was interrupted meanwhile%s",
+			update_version_name(u->to_version),
+			u->apps[0].was_stopped ? "; the app was stopped before: not verified"
+					       : " and was seen to be well",
+			not_kept ? not_kept : "");
 	} else if (strcmp(step, "rollback") == 0) {
 		u->ran = true;
 		update_roll_back(u, "interrupted", "interrupted while it was rolled back");
