@@ -122,6 +122,7 @@ static void on_hub_lost(bool was_open FLEET_UNUSED, const char *why, int64_t ret
 
 	agent_missed(&a->hub_reach, a->registered, why, retry_ms);
 	a->register_sent = a->registered = a->greeted = a->spool_renewed = false;
+	a->registers_out = a->registers_stale = 0;
 	(void)event_del(a->register_patience); /* cannot fail */
 	heartbeat_stop(a->heartbeat);
 	renewal_stop(a->renewal);

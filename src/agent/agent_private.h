@@ -51,6 +51,8 @@ struct agent {
 
 	bool link_started, register_sent, registered, greeted;
 	bool spool_renewed;       /* since this connection began */
+	int registers_out;        /* whose answer is to come */
+	int registers_stale;      /* of these, those that named a spool of before */
 	int64_t register_sent_ms; /* monotonic */
 	bool clock_known;
 	int64_t clock_offset_ms;

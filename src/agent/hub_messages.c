@@ -80,34 +80,46 @@ static void watch_clock(struct agent *a, const char *sent)
 		take_offset(a, offset_ms);
 }
 
-/* The console knows numbers that we never gave: our spool is an older copy of itself. Under a new id nothing
- * that we number from now on can be taken for what the console has. */
-static bool spool_is_older_than_console(struct agent *a, int64_t console_seq)
+/* Under a new id nothing that is numbered from now on is taken for what the console has, or waits behind what
+ * it will never get. */
+static void renew_spool(struct agent *a, const char *why, int64_t console_seq, int64_t expected)
 {
 	struct fleet_error err = FLEET_ERROR_INIT;
-	int64_t ours = spool_last_seq(a->spool);
 
-	if (console_seq <= ours)
-		return false;
 	if (a->spool_renewed) { /* it says so of every spool: another one would not help */
-		link_drop(a->link, "the console claims to have audit events that were never made here");
-		return true;
+		link_drop(a->link, "what the console says of its audit events does not hold");
+		return;
 	}
 	if (spool_renew(a->spool, &err) < 0) {
-		log_error("cannot renew the spool, whose events the console would take for old ones: %s",
+		log_error("cannot renew the spool, whose events the console would take for others: %s",
 			err.message);
-		return true;
+		link_drop(a->link, "the spool cannot be renewed");
+		return;
 	}
 	a->spool_renewed = true;
-	log_warn("the console has audit events up to %lld, this spool only numbered %lld: it was put back to "
-		 "an earlier "
-		 "state and goes on under a new id",
-		(long long)console_seq, (long long)ours);
-	agent_audit(a, NULL,
-		"the agent's spool was put back to an earlier state: the console has events up to %lld, it "
-		"had %lld",
-		(long long)console_seq, (long long)ours);
+	a->registers_stale = a->registers_out;
+	a->registered = false; /* nor is an ack that is on its way about this spool */
+	agent_acks_forget(a);
+	outbox_close(&a->outbox);
+	log_warn("%s: the console has events up to %lld, it had %lld; the spool goes on under a new id", why,
+		(long long)console_seq, (long long)expected);
+	agent_audit(a, NULL, "%s: the console has events up to %lld, it had %lld", why,
+		(long long)console_seq, (long long)expected);
 	agent_register(a);
+}
+
+/* What the console has of this spool is what we know that it has, or a little more whose ack was lost. True
+ * where it is neither, and the spool goes on under a new id. */
+static bool spool_is_another(struct agent *a, int64_t console_seq)
+{
+	int64_t ours = spool_last_seq(a->spool), acked = spool_acked_seq(a->spool);
+
+	if (console_seq > ours)
+		renew_spool(a, "the agent's spool was put back to an earlier state", console_seq, ours);
+	else if (console_seq < acked)
+		renew_spool(a, "the console has lost audit events of this agent", console_seq, acked);
+	else
+		return false;
 	return true;
 }
 
@@ -133,9 +145,15 @@ static void on_registered(struct agent *a, struct json_object *message)
 	int64_t interval_ms = fleet_json_int(message, "heartbeatIntervalMs", a->config->heartbeat_ms);
 	int64_t audit_seq = fleet_json_int(message, "auditSeq", 0);
 
+	if (a->registers_out > 0)
+		a->registers_out--;
+	if (a->registers_stale > 0) { /* of the spool's id of before */
+		a->registers_stale--;
+		return;
+	}
 	(void)event_del(a->register_patience); /* cannot fail */
 	measure_clock(a, fleet_json_string(message, "serverTime"));
-	if (spool_is_older_than_console(a, audit_seq))
+	if (spool_is_another(a, audit_seq))
 		return;
 	if (!a->outbox.open) /* results are sent again, and named again */
 		agent_acks_forget(a);

@@ -108,6 +108,7 @@ void agent_register(struct agent *a)
 		return;
 	}
 	a->register_sent = true;
+	a->registers_out++;
 	if (!a->registered && event_add(a->register_patience, &patience) < 0)
 		log_error("cannot set a timer for the registration");
 }

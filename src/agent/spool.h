@@ -51,8 +51,9 @@ int spool_ack(struct spool *s, int64_t audit_seq, struct json_object *result_ids
 	const struct spool_head *head, struct fleet_error *err) FLEET_MUST_CHECK;
 struct spool_head spool_head(const struct spool *s);
 /* For a spool that was put back to an earlier state (a restored disk): the console holds numbers that we
- * would give out again, and would take new events for old ones. What waits is numbered anew under a new
- * spoolId. */
+ * would give out again, and would take new events for old ones. And for a console that was: it waits for
+ * numbers that are gone from here, and would acknowledge nothing behind them. What waits is numbered anew
+ * under a new spoolId. */
 int spool_renew(struct spool *s, struct fleet_error *err) FLEET_MUST_CHECK;
 int64_t spool_last_seq(const struct spool *s); /* the highest ever given out */
 

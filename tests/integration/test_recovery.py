@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -77,12 +78,17 @@ def a_console_moves(lab):
             check_equal(mode_of(os.path.join(folder, name)) & 0o077, 0, f"who may read {name}")
     # What happens from here on is lost with the machine, and the agent was shown some of it.
     lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
+    lab.write("agent-001.apps.d/bad.yaml", "managed_apps: nonsense\n")
+    agent.process.send_signal(signal.SIGHUP)
+    fleet.audit("found in apps.d")
     fleet.do("POST", "/api/agents/agent-001/ping")
     check_equal(console.stop(), 0, "the console's end")
     os.rename(fleet.data, lab.path("burnt"))
 
     fleet.run("restore", backup)
     fleet.start()
+    os.unlink(lab.path("agent-001.apps.d/bad.yaml"))
+    agent.process.send_signal(signal.SIGHUP)
     fleet.online("agent-001", agent)
     lab.until("its app runs", lambda: [a for a in fleet.get_agent("agent-001").get("apps", []) if a["status"] == "running"])
     lab.ctl_ok("apps", "restart", "agent-001", "app-a", "--wait")
@@ -91,6 +97,12 @@ def a_console_moves(lab):
     check_equal(["lost" in a for a in fleet.do("GET", "/api/artifacts")], [False], "the artifact's file")
     fleet.audit("console restored from a backup")
     fleet.audit("agent-001 joined")
+    # The agent numbers anew what it has to tell: behind numbers that this console will never get it would wait for ever.
+    fleet.audit("the console has lost audit events of this agent")
+    fleet.audit("the problems in apps.d are gone")
+    spool = sqlite3.connect(os.path.join(lab.path("agent-001"), "spool.db"))
+    lab.until("all of it is acknowledged", lambda: spool.execute("SELECT count(*) FROM event").fetchone() == (0,))
+    spool.close()
     # The audit log's witness misses what is lost, until an admin says why.
     doubt = lab.until("agent-001 misses what it was shown", lambda: fleet.do("GET", "/api/audit/doubts"))[0]
     check(doubt["agentId"] == "agent-001" and doubt["missing"] > 0, f"what is missed: {doubt}")

@@ -285,6 +285,28 @@ static void test_restored_spool_gets_a_new_id(void)
 	scene_end();
 }
 
+/* A console that was restored from an older backup, or begun anew, misses what it had acknowledged: those
+ * numbers never come again, so nothing behind them would ever be acknowledged. */
+static void test_console_that_was_put_back_gets_a_new_spool(void)
+{
+	char before[64];
+	int64_t seq;
+
+	scene_with_everybody();
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub.audit_seq >= 1));
+	(void)snprintf(before, sizeof(before), "%s", hub.spool_id);
+	loop_for(base, 100);
+	CU_ASSERT_STRING_EQUAL(hub.spool_id, before);
+	hub.audit_seq--;
+	fleet_ws_close(hub.ws, 1012, "restarting");
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub_event(&hub, "the console has lost audit events") != NULL));
+	CU_ASSERT_STRING_NOT_EQUAL(hub.spool_id, before);
+	seq = fleet_json_int(hub_event(&hub, "the console has lost audit events"), "seq", 0);
+	CU_ASSERT_TRUE(LOOP_UNTIL(base, hub.audit_seq >= seq));
+	CU_ASSERT_EQUAL(hub.gaps, 0);
+	scene_end();
+}
+
 static void test_a_console_that_claims_every_spool_is_left(void)
 {
 	scene_with_everybody();
@@ -306,6 +328,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_result_survives_console_and_agent),
 	UNIT_TEST(test_events_wait_for_the_console),
 	UNIT_TEST(test_restored_spool_gets_a_new_id),
+	UNIT_TEST(test_console_that_was_put_back_gets_a_new_spool),
 	UNIT_TEST(test_a_console_that_claims_every_spool_is_left),
 	{0},
 };
