@@ -109,8 +109,9 @@ static void renew_spool(struct agent *a, const char *why, int64_t console_seq, i
 }
 
 /* What the console has of this spool is what we know that it has, or a little more whose ack was lost. True
- * where it is neither, and the spool goes on under a new id. */
-static bool spool_is_another(struct agent *a, int64_t console_seq)
+ * where it is neither, and the spool goes on under a new id. event_id: what the console has under that
+ * number; NULL where it does not say. */
+static bool spool_is_another(struct agent *a, int64_t console_seq, const char *event_id)
 {
 	int64_t ours = spool_last_seq(a->spool), acked = spool_acked_seq(a->spool);
 
@@ -118,6 +119,10 @@ static bool spool_is_another(struct agent *a, int64_t console_seq)
 		renew_spool(a, "the agent's spool was put back to an earlier state", console_seq, ours);
 	else if (console_seq < acked)
 		renew_spool(a, "the console has lost audit events of this agent", console_seq, acked);
+	else if (event_id && spool_has_other_event(a->spool, console_seq, event_id))
+		renew_spool(a,
+			"the agent's spool was put back to an earlier state, and numbered other events since",
+			console_seq, ours);
 	else
 		return false;
 	return true;
@@ -153,7 +158,7 @@ static void on_registered(struct agent *a, struct json_object *message)
 	}
 	(void)event_del(a->register_patience); /* cannot fail */
 	measure_clock(a, fleet_json_string(message, "serverTime"));
-	if (spool_is_another(a, audit_seq))
+	if (spool_is_another(a, audit_seq, fleet_json_string(message, "auditEventId")))
 		return;
 	if (!a->outbox.open) /* results are sent again, and named again */
 		agent_acks_forget(a);

@@ -286,6 +286,18 @@ int64_t spool_last_seq(const struct spool *s)
 	return s->next_seq - 1;
 }
 
+bool spool_has_other_event(struct spool *s, int64_t seq, const char *event_id)
+{
+	sqlite3_stmt *st = fleet_db_statement(s->db, "SELECT 1 FROM event WHERE seq = ?1 AND event_id <> ?2");
+	bool other;
+
+	fleet_db_bind_int(st, 1, seq);
+	fleet_db_bind_text(st, 2, event_id);
+	other = fleet_db_step(s->db, st, NULL) > 0;
+	(void)sqlite3_reset(st); /* its error, if any, was step's */
+	return other;
+}
+
 /* -- reading -- */
 
 int spool_each_event(

@@ -56,6 +56,8 @@ struct spool_head spool_head(const struct spool *s);
  * under a new spoolId. */
 int spool_renew(struct spool *s, struct fleet_error *err) FLEET_MUST_CHECK;
 int64_t spool_last_seq(const struct spool *s); /* the highest ever given out */
+/* Waits an event here under that number, and is it another one? A sick disk makes it none. */
+bool spool_has_other_event(struct spool *s, int64_t seq, const char *event_id);
 
 /* The first `limit` events with seq > after, in order; the number found, or negative. position is the seq. */
 int spool_each_event(struct spool *s, int64_t after, int limit, spool_row_fn *row, void *arg,

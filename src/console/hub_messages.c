@@ -68,11 +68,12 @@ static void schedule_ack(struct hub_link *link)
 		hub_timer_start(link, &link->ack_timer, on_ack_due, HUB_ACK_DELAY_MS);
 }
 
-static void on_ack_seq(int result, int64_t seq, void *arg)
+static void on_ack_seq(int result, int64_t seq, const char *event_id, void *arg)
 {
 	_cleanup_(hub_link_unrefp) struct hub_link *link = arg;
 	_cleanup_json_ struct json_object *message = fleet_message_new(FLEET_MESSAGE_ACK);
 
+	(void)event_id;
 	link->ack_running = false;
 	if (!link->owner)
 		return;
@@ -197,7 +198,7 @@ struct welcome {
 	bool other_spool;
 };
 
-static void on_welcome_seq(int result, int64_t seq, void *arg)
+static void on_welcome_seq(int result, int64_t seq, const char *event_id, void *arg)
 {
 	struct welcome *welcome = arg;
 	_cleanup_(hub_link_unrefp) struct hub_link *link = welcome->link;
@@ -219,6 +220,7 @@ static void on_welcome_seq(int result, int64_t seq, void *arg)
 		fleet_json_add_int(message, "heartbeatIntervalMs", options->config->heartbeat_interval_ms);
 	fleet_json_add_time(message, "serverTime", fleet_clock_wall_ms());
 	fleet_json_add_int(message, "auditSeq", seq);
+	fleet_json_add_string(message, "auditEventId", event_id);
 	add_head(link, message);
 	keys = json_object_new_array();
 	json_object_array_add(keys, fleet_jws_key_to_jwk(options->key));

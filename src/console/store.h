@@ -51,9 +51,10 @@ void store_audit_append(struct store *store, const struct audit_event *event, st
 /* The agent begins anew, and will say all again that is not acked: what he says after the answer to a
  * store_spool_seq that is asked behind this is kept again. */
 void store_agent_returns(struct store *store, const char *agent_id);
-/* Highest spool_seq held without a gap below it, for a spool; told with the head at that time. */
+/* Highest spool_seq held without a gap below it, for a spool, and which event that is (borrowed; NULL where
+ * it was kept under another number before); told with the head at that time. */
 void store_spool_seq(struct store *store, const char *agent_id, const char *spool_id,
-	void (*done)(int result, int64_t seq, void *arg), void *arg);
+	void (*done)(int result, int64_t seq, const char *event_id, void *arg), void *arg);
 /* Does the chain hold (seq, hash)? 1 yes, 0 no, negative errno. */
 void store_audit_contains(struct store *store, int64_t seq, const char *hash, store_done *done, void *arg);
 

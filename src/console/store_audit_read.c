@@ -5,16 +5,30 @@
 struct spool_question {
 	struct store_request request;
 	char *agent_id, *spool_id; /* owned */
+	char *event_id;            /* owned */
 	int64_t seq;
-	void (*done)(int result, int64_t seq, void *arg);
+	void (*done)(int result, int64_t seq, const char *event_id, void *arg);
 	void *arg;
 };
 
 static int spool_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
 	struct spool_question *q = (struct spool_question *)request;
+	sqlite3_stmt *st;
+	int r = store_spool_held(store->db, q->agent_id, q->spool_id, &q->seq, err);
 
-	return store_spool_held(store->db, q->agent_id, q->spool_id, &q->seq, err);
+	if (r < 0 || q->seq == 0)
+		return r;
+	st = fleet_db_statement(store->db, "SELECT event_id FROM audit WHERE spool_id IS NOT NULL AND "
+					   "agent_id = ? AND spool_id = ? AND spool_seq = ?");
+	fleet_db_bind_text(st, 1, q->agent_id);
+	fleet_db_bind_text(st, 2, q->spool_id);
+	fleet_db_bind_int(st, 3, q->seq);
+	r = fleet_db_step(store->db, st, err);
+	if (r > 0)
+		q->event_id = xstrdup(fleet_db_column_text(st, 0));
+	sqlite3_reset(st);
+	return r < 0 ? r : 0;
 }
 
 static void spool_finish(struct store *store, struct store_request *request)
@@ -22,7 +36,7 @@ static void spool_finish(struct store *store, struct store_request *request)
 	struct spool_question *q = (struct spool_question *)request;
 
 	(void)store;
-	q->done(request->result, q->seq, q->arg);
+	q->done(request->result, q->seq, q->event_id, q->arg);
 }
 
 static void spool_done(struct store_request *request)
@@ -31,10 +45,11 @@ static void spool_done(struct store_request *request)
 
 	free(q->agent_id);
 	free(q->spool_id);
+	free(q->event_id);
 }
 
 void store_spool_seq(struct store *store, const char *agent_id, const char *spool_id,
-	void (*done)(int result, int64_t seq, void *arg), void *arg)
+	void (*done)(int result, int64_t seq, const char *event_id, void *arg), void *arg)
 {
 	static const struct store_kind kind = {
 		sizeof(struct spool_question), false, false, spool_run, spool_finish, spool_done};

@@ -217,6 +217,7 @@ static fields registered_fields[] = {
 	INT("heartbeatIntervalMs", OPT, .min = 100, .max = 86400000),
 	TIME("serverTime", REQ),
 	INT("auditSeq", REQ, NATURAL),
+	UUID("auditEventId", OPT),
 	OBJECT("head", OPT, head_fields),
 	VALUES("keys", OPT, 16, FLEET_JSON_OBJECT),
 	VALUES("keyChanges", OPT, FLEET_KEY_CHANGES_MAX, FLEET_JSON_STRING),

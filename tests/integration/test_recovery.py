@@ -122,6 +122,41 @@ def a_console_moves(lab):
     check(done.returncode == 1 and "is not restored" in done.stderr and not os.path.exists(lab.path("other")), f"{done}")
 
 
+def reload_with(lab, agent, count):
+    """Has the agent tell the audit log that so many apps are declared."""
+    lab.write("agent-001.apps.d/apps.yaml", "managed_apps:\n" + "".join(lab.simulated(f"app-{n}", config=None) for n in range(count)))
+    agent.process.send_signal(signal.SIGHUP)
+    lab.until(f"{count} are declared", lambda: f"apps reloaded: {count} declared" in agent.log())
+
+
+def a_server_is_put_back(lab):
+    """A snapshot of its disk: what it numbers from there on, while nobody listens, is not what the console has under these numbers."""
+    console = lab.console()
+    agent = lab.agent("agent-001", apps=[lab.simulated("app-0", config=None)])
+    lab.until("it is heard", lambda: "agent registered" in json.dumps(lab.audit()))
+    agent.stop()
+    shutil.copytree(lab.path("agent-001"), lab.path("snapshot"))
+    agent = lab.agent("agent-001")
+    for count in (2, 3):
+        reload_with(lab, agent, count)
+        lab.until("the reload is held", lambda n=count: f"reloaded: {n} declared" in json.dumps(lab.audit()))
+    agent.stop()
+    console.stop()
+
+    shutil.rmtree(lab.path("agent-001"))
+    os.rename(lab.path("snapshot"), lab.path("agent-001"))
+    more = range(4, 12)
+    agent = lab.agent("agent-001", wait=False)
+    lab.until("it is there", lambda: agent.log().count("listens now") == 3)
+    for count in more:
+        reload_with(lab, agent, count)
+    lab.console()
+    for count in more:
+        lab.until(f"{count} declared, in the audit log", lambda n=count: f"reloaded: {n} declared" in json.dumps(lab.audit()))
+    check_equal([json.dumps(lab.audit()).count(f"reloaded: {n} declared") for n in (2, 3, *more)], [1] * (2 + len(more)), "each once")
+    check_in("was put back to an earlier state", json.dumps(lab.audit()), "the audit log")
+
+
 def root_is_not_led_astray(lab):
     """What root does to a data directory that is the console's user's reaches nothing outside of it, whatever that user has put
     there, or into the backup that he made."""
@@ -171,4 +206,4 @@ def root_is_not_led_astray(lab):
 
 
 if __name__ == "__main__":
-    harness.main([command_keys_change, a_console_moves, root_is_not_led_astray])
+    harness.main([command_keys_change, a_console_moves, a_server_is_put_back, root_is_not_led_astray])

@@ -325,6 +325,7 @@ static void test_repeated_events_do_not_hold_a_spool_up(void)
 		event.event_id = ids[i % FLEET_ARRAY_LEN(ids)];
 		CU_ASSERT_EQUAL(append(&event), 0);
 		CU_ASSERT_EQUAL(held("agent-001", event.spool_id), event.spool_seq);
+		CU_ASSERT_STRING_EQUAL(held_event_id, i < FLEET_ARRAY_LEN(ids) ? event.event_id : "");
 	}
 	CU_ASSERT_EQUAL(store_audit_head(store)->seq, 3);
 	event.spool_seq = 5; /* a repeat behind a gap: the gap is not forgotten */

@@ -93,7 +93,7 @@ struct answer {
 	size_t came;
 	int result;
 	struct fleet_error err;
-	char existing[FLEET_UUID_LEN + 1], next[64];
+	char existing[FLEET_UUID_LEN + 1], event_id[FLEET_UUID_LEN + 1], next[64];
 	struct json_object *array; /* owned */
 	struct command *command;   /* owned */
 	int64_t seq;
@@ -151,11 +151,12 @@ static inline void on_command(int result, struct command *command, const struct 
 	take_error(a, result, err);
 }
 
-static inline void on_seq(int result, int64_t seq, void *arg)
+static inline void on_seq(int result, int64_t seq, const char *event_id, void *arg)
 {
 	struct answer *a = arg;
 
 	a->seq = seq;
+	(void)snprintf(a->event_id, sizeof(a->event_id), "%s", event_id ? event_id : "");
 	take_error(a, result, NULL);
 }
 
@@ -182,6 +183,8 @@ static inline void append_many(size_t count)
 	CU_ASSERT_EQUAL(a.result, 0);
 }
 
+static char held_event_id[FLEET_UUID_LEN + 1]; /* of the last answer of held() */
+
 static inline int64_t held(const char *agent_id, const char *spool_id)
 {
 	struct answer a = {0};
@@ -189,6 +192,7 @@ static inline int64_t held(const char *agent_id, const char *spool_id)
 	store_spool_seq(store, agent_id, spool_id, on_seq, &a);
 	pump_until(&a.came, 1);
 	CU_ASSERT_EQUAL(a.result, 0);
+	(void)snprintf(held_event_id, sizeof(held_event_id), "%s", a.event_id);
 	return a.seq;
 }
 
