@@ -225,10 +225,16 @@ int commands_refused(
 	_cleanup_json_ struct json_object *result = NULL;
 	_cleanup_free_ char *why = NULL;
 	struct open_command *open;
+	bool late;
 	int r = find_for_agent(commands, agent_id, id, &open);
 
-	if (r < 0 || open->busy || open->command->state != COMMAND_SENT)
+	if (r < 0 || open->busy)
 		return r;
+	/* Late, and of all refusals the one that says for certain that nothing was done: the server looks
+	 * first whether it knows the command. */
+	late = open->command->state == COMMAND_UNKNOWN && str_equal(code, "expired");
+	if (open->command->state != COMMAND_SENT && !late)
+		return 0;
 	if (str_equal(code, "busy")) {
 		free(open->put_off);
 		open->put_off = xstrdup(text);

@@ -102,8 +102,8 @@ void store_command_create(struct store *store, const struct command *command, co
 void store_command_advance(struct store *store, const char *command_id, enum command_state state,
 	int64_t at_ms, store_done *done, void *arg);
 /* The end: final state, result (may be NULL), message, and the outcome's audit event, in one transaction.
- * -EALREADY when the command has ended before (unknown may still be replaced by succeeded or failed): nothing
- * is written then. -ENOENT no such command. */
+ * -EALREADY when the command has ended before (unknown may still be replaced by succeeded, failed or
+ * expired): nothing is written then. -ENOENT no such command. */
 void store_command_finish(struct store *store, const char *command_id, enum command_state state,
 	struct json_object *result, const char *message, int64_t started_ms, int64_t finished_ms,
 	const struct audit_event *outcome, store_done *done, void *arg);

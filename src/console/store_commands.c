@@ -249,7 +249,8 @@ static int finish_run(struct store *store, struct store_request *request, struct
 		return fleet_error_set(
 			err, -EINVAL, "'%s' is no end of a command", command_state_to_string(c->state));
 	if (command_state_is_final(now) &&
-		!(now == COMMAND_UNKNOWN && (c->state == COMMAND_SUCCEEDED || c->state == COMMAND_FAILED)))
+		!(now == COMMAND_UNKNOWN && (c->state == COMMAND_SUCCEEDED || c->state == COMMAND_FAILED ||
+						    c->state == COMMAND_EXPIRED)))
 		return fleet_error_set(err, -EALREADY, "command %s has ended before: %s", c->id,
 			command_state_to_string(now));
 	st = fleet_db_statement(store->db,

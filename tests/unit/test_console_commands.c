@@ -514,6 +514,32 @@ static void test_silence_makes_unknown_and_a_late_result_replaces_it(void)
 	world_free(w);
 }
 
+/* A driver host that was away longer than the console waited: nothing was done, and it says so. Of other
+ * refusals that is not certain: the first copy may have been another matter. */
+static void test_a_late_refusal_as_expired_replaces_unknown(void)
+{
+	static const struct {
+		const char *code;
+		enum command_state state;
+	} cases[] = {{"duplicate", COMMAND_UNKNOWN}, {"busy", COMMAND_UNKNOWN},
+		{"unknown-key", COMMAND_UNKNOWN}, {"too-old", COMMAND_UNKNOWN}, {"expired", COMMAND_EXPIRED}};
+	struct world *w = world_new();
+
+	CU_ASSERT_EQUAL(create(w), 0);
+	WAIT_SENT(w, 1);
+	WAIT_STATE(w, COMMAND_SENT);
+	commands_tick(&w->commands, later(TTL_MS + COMMANDS_SILENCE_MS + 1000));
+	WAIT_STATE(w, COMMAND_UNKNOWN);
+	for (size_t i = 0; i < FLEET_ARRAY_LEN(cases); i++) {
+		CU_ASSERT_EQUAL(
+			commands_refused(&w->commands, "agent-001", w->id, cases[i].code, "too late"), 0);
+		CU_ASSERT_EQUAL(stored_state(w, w->id), cases[i].state);
+	}
+	CU_ASSERT_STRING_EQUAL(audit(w, "restart", NULL),
+		"Restart expired for app-a on agent-001 by operator@cli: refused by agent-001: too late");
+	world_free(w);
+}
+
 static void test_a_new_spool_makes_unknown_what_was_sent(void)
 {
 	struct world *w = world_new();
@@ -638,6 +664,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_is_signed_anew_after_a_change_of_keys),
 	UNIT_TEST(test_expires_when_never_sent),
 	UNIT_TEST(test_silence_makes_unknown_and_a_late_result_replaces_it),
+	UNIT_TEST(test_a_late_refusal_as_expired_replaces_unknown),
 	UNIT_TEST(test_a_new_spool_makes_unknown_what_was_sent),
 	UNIT_TEST(test_only_a_queued_one_can_be_cancelled),
 	UNIT_TEST(test_cancelling_while_it_is_being_sent_loses),

@@ -152,7 +152,8 @@ static void test_a_command_ends_once(void)
 	for (size_t i = 0; i < FLEET_ARRAY_LEN(ends); i++) {
 		for (size_t j = 0; j < FLEET_ARRAY_LEN(ends); j++) {
 			bool replaces = ends[i] == COMMAND_UNKNOWN &&
-					(ends[j] == COMMAND_SUCCEEDED || ends[j] == COMMAND_FAILED);
+					(ends[j] == COMMAND_SUCCEEDED || ends[j] == COMMAND_FAILED ||
+						ends[j] == COMMAND_EXPIRED);
 			_cleanup_answer_ struct answer a = {0};
 			struct command *c = new_command();
 
