@@ -5,6 +5,7 @@
 #include "fleet/clock.h"
 #include "fleet/encode.h"
 #include "fleet/limits.h"
+#include "fleet/log.h"
 
 static const char *const categories[] = {
 	"request", "agent", "restart", "config", "update", "access", "system"};
@@ -298,9 +299,34 @@ void store_change_done(struct store_request *request)
 	store_audit_copy_done(&((struct store_change *)request)->event);
 }
 
+/* What an agent says of another's command is his word about himself: it is no part of that command's record.
+ */
+static int forget_anothers_command(struct fleet_db *db, struct audit_copy *e, struct fleet_error *err)
+{
+	sqlite3_stmt *st;
+	int r;
+
+	if (!e->spool_id || !e->command_id)
+		return 0;
+	st = fleet_db_statement(db, "SELECT 1 FROM commands WHERE id = ? AND agent_id IS NOT ?");
+	fleet_db_bind_text(st, 1, e->command_id);
+	fleet_db_bind_text(st, 2, e->agent_id);
+	r = fleet_db_step(db, st, err);
+	sqlite3_reset(st);
+	if (r <= 0)
+		return r;
+	log_warn("%s tells an event of command %s, which is another agent's: it is kept without the command",
+		e->agent_id, e->command_id);
+	free(TAKE_PTR(e->command_id));
+	return 0;
+}
+
 static int append_run(struct store *store, struct store_request *request, struct fleet_error *err)
 {
-	return store_audit_insert(store, &((struct store_change *)request)->event, &request->appended, err);
+	struct store_change *c = (struct store_change *)request;
+	int r = forget_anothers_command(store->db, &c->event, err);
+
+	return r < 0 ? r : store_audit_insert(store, &c->event, &request->appended, err);
 }
 
 void store_audit_append(struct store *store, const struct audit_event *event, store_done *done, void *arg)

@@ -272,6 +272,16 @@ def test_agents_that_lie():
         count = collections.Counter(e["eventId"] for e in audit(console))
         equal([count[i] for i in ids], [1, 1, 0, 1, 0], "events")
 
+        # events about its own command, about one that is another's, and about nobody's
+        own = console.restart_app("a1").json["commandId"]
+        for number, about in ((5, own), (6, command), (7, new_id())):
+            one.event(number, commandId=about, message=f"number {number} was all well")
+        wait_for("ack of these", lambda: one.hear_until("ack")["auditSeq"] == 7)
+        told = {e["message"]: e for e in audit(console)}
+        equal([told[f"number {n} was all well"].get("commandId") == c for n, c in ((5, own), (6, command))], [True, False], "about")
+        check("commandId" in told["number 7 was all well"], "a command that this console does not know may be one from before")
+        equal({e["agentId"] for e in audit(console, "&commandId=" + command)}, {"a2"}, "who says something about a2's command")
+
         # a head that never was
         one.register(auditHead={"seq": 10 ** 15, "hash": "0" * 64})
         wait_for("word of lost rows", lambda: "the audit log has lost its last" in console.log())
