@@ -172,3 +172,45 @@ void lab_explain(struct json_object *result)
 {
 	printf("# %s\n", json_object_to_json_string(result));
 }
+
+static char *state_of(const struct fixture *f, const char *app)
+{
+	_cleanup_free_ char *name = xasprintf("%s.state", app);
+	char *text = fixture_read(f, name);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+	text[strcspn(text, " ")] = '\0';
+	return text;
+}
+
+void lab_assert_state(const struct fixture *f, const char *app, const char *expected)
+{
+	_cleanup_free_ char *state = state_of(f, app);
+
+	if (!str_equal(state, expected))
+		printf("# %s is %s, not %s\n", app, state, expected);
+	CU_ASSERT_STRING_EQUAL(state, expected);
+}
+
+struct json_object *lab_run_and_die(
+	struct fixture *f, const char *action, struct json_object *takes_args, const char *step, bool host)
+{
+	_cleanup_json_ struct json_object *payload = fixture_command(action, "web", takes_args);
+	struct json_object *result;
+
+	f->die_at = step;
+	f->die_host = host;
+	fixture_write(f, "once", "");
+	fixture_start(f);
+	fixture_send_command(f, payload);
+	if (host) {
+		while (fixture_wait(f, "nothing")) /* what it still says, until it is dead */
+			;
+		fixture_wait_for_death(f);
+		fixture_start(f);
+	}
+	result = fixture_result(f, fleet_json_string(payload, "commandId"));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+	CU_ASSERT_FALSE(lab_exists(f, "once")); /* it did die there */
+	return result;
+}

@@ -30,5 +30,10 @@ bool lab_exists(const struct fixture *f, const char *name);
 /* Old or new, whole, with what the app wrote; and nothing of an operation is left. */
 void lab_assert_whole(const struct fixture *f, bool updated);
 void lab_assert_running(const struct fixture *f);
+/* The fake service's own word: "running", "stopped", "failed". */
+void lab_assert_state(const struct fixture *f, const char *app, const char *expected);
+/* An operation on "web" that dies at this step, alone or with the host; its result once it was taken up. */
+struct json_object *lab_run_and_die(
+	struct fixture *f, const char *action, struct json_object *takes_args, const char *step, bool host);
 
 #endif
