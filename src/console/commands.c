@@ -210,6 +210,46 @@ static struct command *command_from_request(
 	return command;
 }
 
+static int refuse_for_want_of_room(const char *agent_id, struct fleet_error *err)
+{
+	return fleet_error_set(err, -EDQUOT, "%s has %d open commands already: wait for them, or cancel some",
+		agent_id, FLEET_COMMANDS_OPEN_PER_AGENT_MAX);
+}
+
+static void on_key_looked_up(int result, const char *existing_id, const struct fleet_error *err, void *arg)
+{
+	struct creation *creation = arg;
+	struct fleet_error full = FLEET_ERROR_INIT;
+
+	if (result == -EEXIST) {
+		commands_get(creation->commands, existing_id, on_existing, creation);
+		return;
+	}
+	if (result == -ENOENT) {
+		result = refuse_for_want_of_room(creation->command->agent_id, &full);
+		err = &full;
+	}
+	creation->done(result, NULL, err, creation->arg);
+	creation_free(creation);
+}
+
+/* There is no room for another one. It may be one that is there: whoever heard no answer asks again. */
+static void create_no_more(
+	struct commands *commands, const struct command_request *request, commands_created *done, void *arg)
+{
+	struct fleet_error err = FLEET_ERROR_INIT;
+	struct creation *creation;
+
+	if (!request->idempotency_key) {
+		done(refuse_for_want_of_room(request->agent_id, &err), NULL, &err, arg);
+		return;
+	}
+	creation = xcalloc(1, sizeof(*creation));
+	*creation = (struct creation){commands, command_from_request(commands, request), done, arg};
+	store_command_by_key(commands->options.store, request->actor, request->idempotency_key,
+		on_key_looked_up, creation);
+}
+
 void commands_create(
 	struct commands *commands, const struct command_request *request, commands_created *done, void *arg)
 {
@@ -218,14 +258,10 @@ void commands_create(
 	struct fleet_error err = FLEET_ERROR_INIT;
 	struct creation *creation;
 	struct command *command;
-	int r = 0;
+	int r;
 
-	if (count_open(commands, request->agent_id) >= FLEET_COMMANDS_OPEN_PER_AGENT_MAX)
-		r = fleet_error_set(&err, -EDQUOT,
-			"%s has %d open commands already: wait for them, or cancel some", request->agent_id,
-			FLEET_COMMANDS_OPEN_PER_AGENT_MAX);
-	if (r < 0) {
-		done(r, NULL, &err, arg);
+	if (count_open(commands, request->agent_id) >= FLEET_COMMANDS_OPEN_PER_AGENT_MAX) {
+		create_no_more(commands, request, done, arg);
 		return;
 	}
 	command = command_from_request(commands, request);

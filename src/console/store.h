@@ -97,6 +97,11 @@ void store_command_create(struct store *store, const struct command *command, co
 	const struct audit_event *request,
 	void (*done)(int result, const char *existing_id, const struct fleet_error *err, void *arg),
 	void *arg);
+/* -EEXIST, and existing_id (valid for the callback), where that key of that actor has become a command;
+ * -ENOENT. */
+void store_command_by_key(struct store *store, const char *actor, const char *idempotency_key,
+	void (*done)(int result, const char *existing_id, const struct fleet_error *err, void *arg),
+	void *arg);
 /* Forward only: a state that is not after the stored one changes nothing (0 all the same). at_ms: for
  * started_at. */
 void store_command_advance(struct store *store, const char *command_id, enum command_state state,

@@ -34,17 +34,21 @@ struct create {
 	void *arg;
 };
 
+static int forget_old_keys(struct fleet_db *db, int64_t now_ms, struct fleet_error *err)
+{
+	sqlite3_stmt *st = fleet_db_statement(db, "DELETE FROM idempotency WHERE created_ms < ?");
+
+	fleet_db_bind_int(st, 1, now_ms - IDEMPOTENCY_MS);
+	return fleet_db_run(db, st, err);
+}
+
 /* 1 the key is known and existing is filled, 0 not. */
 static int find_key(struct fleet_db *db, struct create *c, struct fleet_error *err)
 {
-	sqlite3_stmt *st = fleet_db_statement(db, "DELETE FROM idempotency WHERE created_ms < ?");
+	sqlite3_stmt *st =
+		fleet_db_statement(db, "SELECT command_id FROM idempotency WHERE actor = ? AND key = ?");
 	int r;
 
-	fleet_db_bind_int(st, 1, c->created_ms - IDEMPOTENCY_MS);
-	r = fleet_db_run(db, st, err);
-	if (r < 0)
-		return r;
-	st = fleet_db_statement(db, "SELECT command_id FROM idempotency WHERE actor = ? AND key = ?");
 	fleet_db_bind_text(st, 1, c->actor ? c->actor : "");
 	fleet_db_bind_text(st, 2, c->key);
 	r = fleet_db_step(db, st, err);
@@ -96,7 +100,9 @@ static int create_run(struct store *store, struct store_request *request, struct
 	int r;
 
 	if (c->key) {
-		r = find_key(store->db, c, err);
+		r = forget_old_keys(store->db, c->created_ms, err);
+		if (r >= 0)
+			r = find_key(store->db, c, err);
 		if (r > 0)
 			return fleet_error_set(err, -EEXIST,
 				"this request was made before: it became command %s", c->existing);
@@ -159,6 +165,30 @@ void store_command_create(struct store *store, const struct command *command, co
 	c->created_ms = command->created_ms ? command->created_ms : fleet_clock_wall_ms();
 	c->expires_ms = command->expires_ms;
 	store_audit_copy(&c->event, request);
+	c->done = done;
+	c->arg = arg;
+	store_submit(store, c);
+}
+
+static int by_key_run(struct store *store, struct store_request *request, struct fleet_error *err)
+{
+	int r = find_key(store->db, (struct create *)request, err);
+
+	if (r < 0)
+		return r;
+	return r > 0 ? -EEXIST : fleet_error_set(err, -ENOENT, "no request was made with this key");
+}
+
+void store_command_by_key(struct store *store, const char *actor, const char *idempotency_key,
+	void (*done)(int result, const char *existing_id, const struct fleet_error *err, void *arg),
+	void *arg)
+{
+	static const struct store_kind kind = {
+		sizeof(struct create), false, false, by_key_run, create_finish, create_done};
+	struct create *c = store_request_new(&kind);
+
+	c->actor = xstrdup(actor);
+	c->key = xstrdup(idempotency_key);
 	c->done = done;
 	c->arg = arg;
 	store_submit(store, c);

@@ -638,6 +638,26 @@ static void test_an_idempotency_key_finds_the_first_command(void)
 	world_free(w);
 }
 
+/* Whoever asks again because he heard no answer is told that it was taken, however much waits by now. */
+static void test_an_idempotency_key_is_found_where_there_is_no_room(void)
+{
+	struct world *w = world_new();
+	char first[FLEET_UUID_LEN + 1];
+
+	w->online = false;
+	CU_ASSERT_EQUAL(create_for(w, "app-a", "k1"), 0);
+	memcpy(first, w->id, sizeof(first));
+	for (int i = 1; i < FLEET_COMMANDS_OPEN_PER_AGENT_MAX; i++)
+		CU_ASSERT_EQUAL(create(w), 0);
+	CU_ASSERT_EQUAL(create(w), -EDQUOT);
+	CU_ASSERT_EQUAL(create_for(w, "app-a", "k2"), -EDQUOT);
+	CU_ASSERT_EQUAL(create_for(w, "app-a", "k1"), -EEXIST);
+	CU_ASSERT_STRING_EQUAL(w->id, first);
+	CU_ASSERT_EQUAL(create_for(w, "app-b", "k1"), -ENOTUNIQ);
+	CU_ASSERT_EQUAL(create_for(w, "app-a", "k2"), -EDQUOT); /* the key was not used up */
+	world_free(w);
+}
+
 static void test_a_failed_send_is_made_good_at_the_next_connection(void)
 {
 	struct world *w = world_new();
@@ -670,6 +690,7 @@ static const struct unit_test tests[] = {
 	UNIT_TEST(test_cancelling_while_it_is_being_sent_loses),
 	UNIT_TEST(test_an_unknown_one_can_be_abandoned),
 	UNIT_TEST(test_an_idempotency_key_finds_the_first_command),
+	UNIT_TEST(test_an_idempotency_key_is_found_where_there_is_no_room),
 	UNIT_TEST(test_a_failed_send_is_made_good_at_the_next_connection),
 	{0},
 };
