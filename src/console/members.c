@@ -72,7 +72,8 @@ void members_read_proof(const struct fleet_http_request *req, struct proof *ret)
 	*ret = (struct proof){.authorization = fleet_http_header(req, "Authorization")};
 	ret->certificate = fleet_http_certificate(req, &ret->facts, &err);
 	if (ret->certificate < 0)
-		(void)snprintf(ret->why, sizeof(ret->why), "%s", err.message); /* for people: cut is fine */
+		(void)snprintf(ret->why, sizeof(ret->why), "%.*s", (int)sizeof(ret->why) - 1,
+			err.message); /* for people: cut is fine */
 }
 
 static const struct credential *find_credential(
