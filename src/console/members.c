@@ -158,8 +158,8 @@ static void judge_key(
 			"its key of console.yaml does not count any more: it has joined by a token");
 	} else if (access == AGENT_WELCOME || (has_key && find_credential(m, CREDENTIAL_KEY, digest))) {
 		j->verdict = MEMBER_WELCOME;
-	} else if (has_key && (access == AGENT_OTHERS_KEY ||
-				      (!proof->made_here_only && find_by_key(members, digest)))) {
+	} else if (has_key &&
+		   (access == AGENT_OTHERS_KEY || (!proof->made_here_only && find_by_key(members, digest)))) {
 		say(j, MEMBER_OTHERS, "the key of another agent");
 	} else {
 		say(j, MEMBER_UNKNOWN, "no valid key");
