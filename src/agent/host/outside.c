@@ -141,10 +141,10 @@ static char *sentence(const struct known *k, struct json_object *app, enum chang
 	const char *message = fleet_json_string(app, "message");
 	char pids[80] = "", count[48] = "";
 
-	if (change != FAILED && change != RESTARTED)
+	if (change == FAILED && !str_empty(message))
+		why = message; /* it is about this end, and knows of a start limit besides */
+	else if (change != FAILED && change != RESTARTED)
 		why = NULL; /* that end has been told */
-	else if (!why && change == FAILED)
-		why = message;
 	if (!why && k->reason[0] && change != STOPPED)
 		why = k->reason;
 	if (change == RESTARTED && k->pid > 0 && pid > 0 && pid != k->pid)
