@@ -36,15 +36,16 @@ def soak(lab, minutes):
     lab.console()
     names = [f"agent-{n:03}" for n in range(1, AGENTS + 1)]
     for name in names:
-        lab.agent(name, apps=[lab.simulated("app-a"), lab.simulated("app-b")])
+        # All of them are on this machine: an app of the same name would be the same file.
+        lab.agent(name, apps=[lab.simulated(f"{name}-a"), lab.simulated(f"{name}-b")])
     began = sampled = time.monotonic()
     samples, commands, rounds = {}, 0, 0
     while time.monotonic() - began < minutes * 60:
         rounds += 1
         pending = []
         for name in names:
-            pending.append(lab.command(name, "restart-app", appId="app-a"))
-            pending.append(lab.command(name, "push-config", appId="app-b", settings={"LogLevel": f"level-{rounds}"}))
+            pending.append(lab.command(name, "restart-app", appId=f"{name}-a"))
+            pending.append(lab.command(name, "push-config", appId=f"{name}-b", settings={"LogLevel": f"level-{rounds}"}))
         for command in pending:
             ended = lab.outcome(command["commandId"], timeout=60)
             harness.check_equal(ended["state"], "succeeded", str(ended))
@@ -52,7 +53,7 @@ def soak(lab, minutes):
         lab.api("/api/agents")
         lab.audit(limit=100)
         if rounds % 20 == 0:
-            guest = lab.agent("guest", apps=[lab.simulated("app-a")])
+            guest = lab.agent("guest", apps=[lab.simulated("guest-a")])
             guest.stop()
             lab.processes.remove(guest)
         if time.monotonic() - sampled >= SAMPLE_SECONDS:
