@@ -174,7 +174,7 @@ static void take_exit(sd_journal *j, struct systemd_unit *ret)
 }
 
 /* From the newest entry back, to the beginning of the run that failed last. */
-static void take_end(sd_journal *j, int64_t since_unix_ms, struct systemd_unit *ret)
+static int take_end(sd_journal *j, int64_t since_unix_ms, struct systemd_unit *ret)
 {
 	bool lacked_memory = false;
 	int r = sd_journal_seek_tail(j);
@@ -198,6 +198,7 @@ static void take_end(sd_journal *j, int64_t since_unix_ms, struct systemd_unit *
 	}
 	if (lacked_memory) /* where OOMPolicy lets the unit go on, its result is the signal's */
 		(void)snprintf(ret->result, sizeof(ret->result), "oom-kill");
+	return r;
 }
 
 int systemd_journal_last_end(
@@ -212,7 +213,7 @@ int systemd_journal_last_end(
 	if (r >= 0)
 		r = match_ends(j, unit);
 	if (r >= 0)
-		take_end(j, since_unix_ms, ret);
+		r = take_end(j, since_unix_ms, ret);
 	if (j)
 		sd_journal_close(j);
 	if (r < 0)
